@@ -2,7 +2,6 @@
 
 import hashlib
 import random
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -30,11 +29,9 @@ from tests.support import archives
 from tests.support.s3 import ACCESS_KEY, SECRET_KEY, Seaweed
 from tests.support.sshd import Sshd
 
-STALLED_S = 2.0
 EXTRA = "data/media/kamera-2.bin"
 BUCKET = "arsip"
 KINDS = ("folder", "sftp", "s3")
-SMALL_DISK = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -65,48 +62,39 @@ class Place:
 
 def folder_place(folder: Path) -> Place:
     folder.mkdir(parents=True, exist_ok=True)
-    return Place("folder", CopyTarget(url=f"file://{folder}", stalled_s=STALLED_S), CopyCredentials(), folder)
+    return Place("folder", CopyTarget(url=f"file://{folder}"), CopyCredentials(), folder)
 
 
 def sftp_place(server: Sshd, name: str) -> Place:
     folder = server.files / name
     folder.mkdir(parents=True, exist_ok=True)
-    settings = CopyTarget(url=f"{server.url}/{name}", stalled_s=STALLED_S, known_hosts=server.known_hosts)
+    settings = CopyTarget(url=f"{server.url}/{name}", known_hosts=server.known_hosts)
     return Place("sftp", settings, CopyCredentials(private_key=Secret(server.login_key.read_text())), folder, server)
 
 
 def s3_place(server: Seaweed, name: str, endpoint: str | None = None) -> Place:
-    settings = CopyTarget(url=f"s3://{BUCKET}/{name}", stalled_s=STALLED_S, endpoint=endpoint or server.endpoint)
-    return Place(
-        "s3", settings, CopyCredentials(access_key=Secret(ACCESS_KEY), secret_key=Secret(SECRET_KEY)), None, server
-    )
-
-
-def settings_text(place: Place, name: str = "tujuan") -> tuple[str, str]:
-    """Return what stands in the settings for a place, and in the file of keys."""
-    target = place.settings
-    lines = [f"[copies.{name}]", f'url = "{target.url}"', f"stalled_s = {target.stalled_s}"]
-    keys = "[copies]\n"
-    if place.kind == "folder":
-        lines.append("must_be_mounted = false")  # tests have one disk
-    if place.kind == "sftp":
-        lines.append(f'known_hosts = "{target.known_hosts}"')
-        assert isinstance(place.server, Sshd)
-        keys += f'{name} = {{ key_file = "{place.server.login_key}" }}\n'
-    if place.kind == "s3":
-        lines.append(f'endpoint = "{target.endpoint}"')
-        keys += f'{name} = {{ access_key = "{ACCESS_KEY}", secret_key = "{SECRET_KEY}" }}\n'
-    return "\n".join(lines) + "\n", keys
+    settings = CopyTarget(url=f"s3://{BUCKET}/{name}", endpoint=endpoint or server.endpoint)
+    login = CopyCredentials(access_key=Secret(ACCESS_KEY), secret_key=Secret(SECRET_KEY))
+    return Place("s3", settings, login, None, server)
 
 
 def write_settings(folder: Path, *places: Place, more: str = "") -> Path:
     """Write a settings file with its file of keys for some places, called as their kinds; return it."""
-    texts = [settings_text(place, place.kind) for place in places]
-    keys = folder / "keys.toml"
-    keys.write_text("[copies]\n" + "".join(text.removeprefix("[copies]\n") for _, text in texts))
-    keys.chmod(0o600)
+    lines, keys = [more], ["[copies]"]
+    for place in places:
+        lines += [f"[copies.{place.kind}]", f'url = "{place.settings.url}"']
+        if isinstance(place.server, Sshd):
+            lines.append(f'known_hosts = "{place.settings.known_hosts}"')
+            keys.append(f'sftp = {{ key_file = "{place.server.login_key}" }}')
+        elif place.server:
+            lines.append(f'endpoint = "{place.settings.endpoint}"')
+            keys.append(f's3 = {{ access_key = "{ACCESS_KEY}", secret_key = "{SECRET_KEY}" }}')
+        else:
+            lines.append("must_be_mounted = false")  # tests have one disk
+    (folder / "keys.toml").write_text("\n".join(keys))
+    (folder / "keys.toml").chmod(0o600)
     file = folder / "liput.toml"
-    file.write_text(more + "\n" + "\n".join(text for text, _ in texts))
+    file.write_text("\n".join(lines))
     return file
 
 
@@ -114,7 +102,7 @@ def write_settings(folder: Path, *places: Place, more: str = "") -> Path:
 def small_disk(at: Path) -> Iterator[Path]:
     """Mount a small disk in memory."""
     at.mkdir(exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK}", "tmpfs", str(at)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4000000", "tmpfs", str(at)], check=True)
     try:
         yield at
     finally:
@@ -148,28 +136,11 @@ def copy(
 
 
 def refused(reason: CopyReason) -> pytest.RaisesExc[CopyError]:
-    """Expect an error of a copy with this reason."""
     return pytest.raises(CopyError, check=lambda error: error.reason == reason)
 
 
 def place_of(package: Package) -> str:
     return copy_queue.package_place(package.folder)
-
-
-def empty(place: Place) -> None:
-    """Remove all that is at a place, as somebody does who formats the disk or clears the bucket."""
-    if place.folder:
-        shutil.rmtree(place.folder)
-        place.folder.mkdir()
-        return
-    with place.opened() as target:
-        for path in target.walk("")[0]:
-            target.remove(path)
-
-
-def everything_at(place: Place) -> list[str]:
-    with place.opened() as target:
-        return list(target.walk("")[0])
 
 
 def flip(path: Path, at: int = 0) -> None:

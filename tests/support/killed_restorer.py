@@ -1,9 +1,8 @@
-"""A process that repairs packages, and has itself killed at every step on the way to the disk.
+"""A process that repairs or prunes packages, and has itself killed at every step on the way to the disk.
 
-Started as `python -m tests.support.killed_restorer ROOT PLACE COPIES`: ROOT/asal is an archive with a damaged package
-at PLACE, COPIES a folder with a copy of it. In ROOT/0, ROOT/1, ... it leaves what a kill -9 before the first, second,
-... step of a repair leaves, and in the last one what is there when nothing interferes. It forks for each: this process
-has one thread.
+Started as `python -m tests.support.killed_restorer ROOT PLACE COPIES repair|repair-fat|prune`: ROOT/asal is an archive
+with a package at PLACE, COPIES a folder with a copy of it. In ROOT/0, ROOT/1, ... it leaves what a kill -9 before the
+first, second, ... step leaves, and in the last one what is there when nothing interferes.
 """
 
 import errno
@@ -12,29 +11,25 @@ import subprocess
 import sys
 from pathlib import Path
 
+from config.settings.serving import CopyTarget
 from recorder.disk.durable import DurableFiles
 from recorder.features.copies.folder import FolderTarget
+from recorder.features.copies.pruning import prune
 from recorder.features.copies.restoring import PackageRestorer
 from recorder.package.verification import verify_package
 from tests.support.archives import STARTED
 from tests.support.killing import Killer, kill_before_each_step
 
-NO_EXCHANGE = "LIPUT_TEST_NO_EXCHANGE"
-"""Set where the file system shall be one that cannot let two folders change their names."""
-
 
 class PoorDisk(DurableFiles):
-    """A disk as FAT and some shares are."""
+    """A disk as FAT and some shares are: it cannot let two folders change their names."""
 
     def exchange(self, first: Path, second: Path) -> None:
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(second))
 
 
-def repair(root: Path, place: str, copies: Path, step: int) -> None:
-    """Repair the package at `place` as `liput archive repair` does; the kill comes before the given step."""
-    killer = Killer(step)
-    killer.armed = True
-    disk = PoorDisk(killer) if os.environ.get(NO_EXCHANGE) else DurableFiles(killer)
+def repair(root: Path, place: str, copies: Path, disk: DurableFiles) -> None:
+    """Repair the package at `place` as `liput archive repair` does."""
     restorer = PackageRestorer(root, disk, lambda: STARTED)
     restorer.settle()
     if problems := verify_package(root / place):
@@ -43,12 +38,19 @@ def repair(root: Path, place: str, copies: Path, step: int) -> None:
 
 def main() -> None:
     """Do it up to each step."""
-    folder, place, copies = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
+    folder, place, copies, what = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), sys.argv[4]
 
     def work(step: int) -> None:
-        root = folder / str(step)
+        root, killer = folder / str(step), Killer(step)
         subprocess.run(["cp", "-a", str(folder / "asal"), str(root)], check=True)
-        repair(root, place, copies, step)
+        killer.armed = True
+        if what == "prune":
+            target = FolderTarget("nas", copies)
+            target.disk = None  # tests have one
+            to = CopyTarget(url=f"file://{copies}")
+            prune(root / place, place, [(target, to)], DurableFiles(killer), lambda: None)
+        else:
+            repair(root, place, copies, PoorDisk(killer) if what == "repair-fat" else DurableFiles(killer))
 
     kill_before_each_step(work)
 

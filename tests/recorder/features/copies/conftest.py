@@ -12,7 +12,6 @@ from tests.support.copies import Place
 from tests.support.s3 import Seaweed
 from tests.support.sshd import Sshd
 
-LARGE = 5_400_000
 _NUMBERS = count()
 
 
@@ -40,11 +39,16 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     return copies.s3_place(request.getfixturevalue("seaweed"), name)
 
 
+@pytest.fixture
+def nas(tmp_path: Path) -> Place:
+    return copies.folder_place(tmp_path / "nas")
+
+
 @pytest.fixture(scope="session")
 def sealed(tmp_path_factory: pytest.TempPathFactory, program: Path) -> tuple[Package, Package]:
     """Seal a small package and a large one, of which tests get copies: sealing waits for the disk."""
     archive = archives.archive_at(tmp_path_factory.mktemp("sealed"))
-    return archives.seal_one(archive, program), copies.large_package(archive, program, LARGE)
+    return archives.seal_one(archive, program), copies.large_package(archive, program, 5_400_000)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import errno
 import os
 import random
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
@@ -72,11 +72,9 @@ class Bench:
 
     def open(self, name: str) -> Target:
         place = self.places[name]
-        return (
-            FolderTarget(name, place.settings.folder, DurableFiles(self._before))
-            if place.kind == "folder"
-            else place.open(name)
-        )
+        if place.kind == "folder":
+            return FolderTarget(name, place.settings.folder, DurableFiles(self._before))
+        return place.open(name)
 
     def _before(self, _step: str, path: Path) -> None:
         if number := self.fails(path):
@@ -105,6 +103,10 @@ def bench(archive: Archive, program: Path, tmp_path: Path) -> Bench:
 
 def names(outcomes: Sequence[CopyOutcome]) -> list[str]:
     return [outcome.package for outcome in outcomes]
+
+
+def reasons(outcomes: Iterable[CopyOutcome]) -> set[str | None]:
+    return {outcome.reason for outcome in outcomes}
 
 
 def test_whatever_is_sealed_is_copied_once_the_newest_first(bench: Bench) -> None:
@@ -254,12 +256,10 @@ def test_two_never_copy_to_one_place_at_once(bench: Bench) -> None:
 
 
 def test_no_more_is_sent_than_the_settings_allow(bench: Bench, large: Package) -> None:
-    (bench.folder / "sempit").mkdir()
-    target = FolderTarget("sempit", bench.folder / "sempit")
     began_ns = bench.clock.now_ns()
-    _, sent = copy_package(
-        target, large.folder, package_place(large.folder), flow=TransferThrottle(rate=8_000_000, clock=bench.clock)
-    )
+    flow = TransferThrottle(rate=8_000_000, clock=bench.clock)
+    with bench.places["nas"].opened() as target:
+        _, sent = copy_package(target, large.folder, package_place(large.folder), flow=flow)
     seconds = (bench.clock.now_ns() - began_ns) / NANOSECONDS
     assert sent / 1_000_000 == pytest.approx(seconds, rel=0.1)
 
@@ -272,10 +272,6 @@ def test_a_ledger_that_is_damaged_is_one_clear_line(tmp_path: Path) -> None:
 
 
 # A name of the settings means one place: no copy counts that was made at another, and nothing goes beside a mount.
-
-
-def reasons(outcomes: list[CopyOutcome]) -> set[str | None]:
-    return {outcome.reason for outcome in outcomes}
 
 
 def test_another_address_of_that_name_gets_all_anew(archive: Archive, package: Package, tmp_path: Path) -> None:
@@ -307,15 +303,20 @@ def test_another_disk_at_that_address_gets_all_anew(archive: Archive, package: P
 def test_an_emptied_place_is_told_of_and_gets_nothing(archive: Archive, package: Package, place: Place) -> None:
     room = Bench(archive, {"nas": place})
     room.work()
-    copies.empty(place)
+    with place.opened() as target:
+        for path in target.walk("")[0]:
+            target.remove(path)
+    if place.folder:  # somebody has formatted the disk: no folder is left either
+        shutil.rmtree(place.folder / "2026")
     room.advance(25 * 3600)
     assert room.work() == []
     trouble = room.queue().ledger.troubles().get("nas")
     assert trouble
     assert trouble.reason == CopyReason.EMPTIED
     room.advance(1 * 3600)
-    assert reasons(list(room.queue().work("nas", room.queue().every()))) == {CopyReason.EMPTIED}
-    assert copies.everything_at(place) == []
+    assert reasons(room.queue().work("nas", room.queue().every())) == {CopyReason.EMPTIED}
+    with place.opened() as target:
+        assert target.walk("")[0] == {}
     room.new_place = True
     queue = room.queue()
     (outcome,) = queue.work("nas", queue.waiting("nas", due_only=False))
@@ -338,7 +339,7 @@ def test_the_archive_itself_is_no_place(archive: Archive, package: Package, tmp_
     before = sorted(archive.root.rglob("*"))
     for folder in (archive.root, tmp_path / "tautan"):
         room = Bench(archive, {"nas": copies.folder_place(folder)})
-        assert reasons(list(room.queue().work("nas", room.queue().every()))) == {CopyReason.SAME_PLACE}
+        assert reasons(room.queue().work("nas", room.queue().every())) == {CopyReason.SAME_PLACE}
         assert room.counted() == 0
     assert sorted(archive.root.rglob("*")) == before
 
@@ -392,18 +393,14 @@ def second(tmp_path: Path) -> Archive:
     return archives.archive_at(tmp_path / "disk-2")
 
 
-def test_a_copy_of_another_part_repairs_nothing(
-    archive: Archive, second: Archive, program: Path, tmp_path: Path
-) -> None:
+def test_a_copy_of_another_part_repairs_nothing(archive: Archive, second: Archive, program: Path, nas: Place) -> None:
     one, other = seal(archive, program), seal(second, program)
-    nas = copies.folder_place(tmp_path / "nas").open()
-    copy_package(nas, other.folder, copies.place_of(other))
+    copies.copy(other, nas)
     (one.folder / "data/media/program.mp4").unlink()
     (one.folder / "data/media/kamera-arsip.bin").unlink()
-    with copies.refused(CopyReason.NAME_TAKEN):
-        PackageRestorer(archive.root, DurableFiles(), lambda: archives.STARTED).restore(
-            copies.place_of(one), nas, verify_package(one.folder)
-        )
+    restorer = PackageRestorer(archive.root, DurableFiles(), lambda: archives.STARTED)
+    with nas.opened() as target, copies.refused(CopyReason.NAME_TAKEN):
+        restorer.restore(copies.place_of(one), target, verify_package(one.folder))
     assert not list(archive.root.rglob("*disk-2.bin"))
 
 

@@ -1,9 +1,8 @@
 """What is damaged or pruned here is whole again from a copy that was read first, whenever a kill comes."""
 
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,16 +25,14 @@ from recorder.package.work_folder import RECORDING_FILE
 from tests.support import archives, copies
 from tests.support.copies import EXTRA, Place
 from tests.support.errors import because
-from tests.support.killed_restorer import NO_EXCHANGE, repair
+from tests.support.killed_restorer import repair
 from tests.support.killing import kill_at_every_step
 from tests.support.sshd import Sshd
 
 pytestmark = pytest.mark.server
-PROJECT = Path(__file__).parents[4]
 
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "a bit of the media": lambda folder: copies.flip(folder / EXTRA, 5_000_000),
-    "the media gone": lambda folder: (folder / EXTRA).unlink(),
     "a bit of the description": lambda folder: copies.flip(folder / RECORDING_FILE, 20),
     "a bit of the manifest": lambda folder: copies.flip(folder / bag.MANIFEST_FILE, 3),
     "the manifest of manifests gone": lambda folder: (folder / bag.TAG_MANIFEST_FILE).unlink(),
@@ -43,16 +40,12 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 }
 
 
-def restore(archive: Archive, package: Package, place: Place, disk: DurableFiles | None = None) -> RestoredPackage:
-    restorer = PackageRestorer(archive.root, disk or DurableFiles(), lambda: archives.STARTED)
+def restore(archive: Archive, package: Package, place: Place, reserve_bytes: int = 0) -> RestoredPackage:
+    restorer = PackageRestorer(archive.root, DurableFiles(), lambda: archives.STARTED, reserve_bytes=reserve_bytes)
     restorer.settle()
     with place.opened() as target:
-        return restorer.restore(copies.place_of(package), target, verify_package(package.folder))
-
-
-@pytest.fixture
-def nas(tmp_path: Path) -> Place:
-    return copies.folder_place(tmp_path / "nas")
+        problems = verify_package(package.folder) if package.folder.exists() else []
+        return restorer.restore(copies.place_of(package), target, problems)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -98,7 +91,7 @@ def test_a_copy_that_is_damaged_itself_is_not_used(archive: Archive, large: Pack
     ("damaged", "at", "of_copy", "title"),
     [(EXTRA, 5_000_000, False, "Judul yang benar"), (RECORDING_FILE, 20, True, "Rapat Besar")],
 )
-def test_a_correction_that_was_not_copied_yet_stays_unless_the_description_is_damaged(
+def test_a_correction_that_was_not_copied_yet_stays(
     archive: Archive, large: Package, nas: Place, damaged: str, at: int, of_copy: bool, title: str
 ) -> None:
     copies.copy(large, nas)
@@ -115,15 +108,10 @@ def test_the_reserve_stays_free(archive: Archive, large: Package, nas: Place, mo
     copies.copy(large, nas)
     large.folder.rename(archive.root / "dipindahkan")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10_000_000))
-    for reserve, fits in ((6_000_000, False), (4_000_000, True)):
-        restorer = PackageRestorer(archive.root, DurableFiles(), lambda: archives.STARTED, reserve_bytes=reserve)
-        with nas.opened() as target:
-            if not fits:
-                with pytest.raises(StorageError, check=because("full")):
-                    restorer.restore(copies.place_of(large), target, [])
-                assert not list(large.folder.parent.iterdir())
-            else:
-                restorer.restore(copies.place_of(large), target, [])
+    with pytest.raises(StorageError, check=because("full")):
+        restore(archive, large, nas, reserve_bytes=6_000_000)
+    assert not list(large.folder.parent.iterdir())
+    restore(archive, large, nas, reserve_bytes=4_000_000)
     assert verify_package(large.folder) == []
 
 
@@ -146,30 +134,28 @@ def test_hostile_copies_are_refused(
     HOSTILE[hostile](tmp_path / "nas" / copies.place_of(package))
     package.folder.rename(tmp_path / "dipindahkan")
     before = sorted(tmp_path.rglob("*"))
-    with nas.opened() as target, copies.refused(CopyReason.DAMAGED_THERE):
-        PackageRestorer(archive.root, DurableFiles(), lambda: archives.STARTED).restore(
-            copies.place_of(package), target, []
-        )
+    with copies.refused(CopyReason.DAMAGED_THERE):
+        restore(archive, package, nas)
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("exchanges", [True, False])
-def test_a_kill_before_every_step_of_a_repair_costs_only_time(tmp_path: Path, program: Path, exchanges: bool) -> None:
+@pytest.mark.parametrize("what", ["repair", "repair-fat"])
+def test_a_kill_before_every_step_of_a_repair_costs_only_time(
+    tmp_path: Path, program: Path, nas: Place, what: str
+) -> None:
     """The damaged package or the whole one is there at every moment, and in the end one whole and one damaged."""
     package = archives.seal_one(archives.archive_at(tmp_path / "asal"), program)
-    nas = copies.folder_place(tmp_path / "nas")
     copies.copy(package, nas)
     copies.flip(package.folder / "data/media/program.mp4", 500)
     before = snapshot(package.folder)
-    variables = {} if exchanges else {NO_EXCHANGE: "1"}
-    roots = kill_at_every_step("killed_restorer", tmp_path, copies.place_of(package), nas.folder, **variables)
+    roots = kill_at_every_step("killed_restorer", tmp_path, copies.place_of(package), nas.folder, what)
     assert len(roots) > 15
     for root in roots:
         archive = archives.archive_at(root)
-        if exchanges:
+        if what == "repair":
             (found,) = archive.list()
             assert [problem.file for problem in verify_package(found.folder)] in ([], ["data/media/program.mp4"])
-        repair(root, copies.place_of(package), tmp_path / "nas", 10_000)
+        repair(root, copies.place_of(package), tmp_path / "nas", DurableFiles())
         (found,) = archive.list()
         assert verify_package(found.folder) == []
         (kept,) = (root / DAMAGED).iterdir()
@@ -180,24 +166,19 @@ def test_a_kill_before_every_step_of_a_repair_costs_only_time(tmp_path: Path, pr
 # Media are removed here only after enough whole copies were read
 
 
-def copied_twice(package: Package, one: Place, folder: Path) -> Place:
-    """Copy a package to a place and to another, which is returned."""
-    other = copies.folder_place(folder)
-    for place in (one, other):
-        copies.copy(package, place)
-    return other
+@pytest.fixture
+def other(tmp_path: Path) -> Place:
+    return copies.folder_place(tmp_path / "lain")
 
 
-def pruned(package: Package, *places: Place, disk: DurableFiles | None = None) -> int:
-    opened = [(place.open(), place.settings) for place in places]
-    for number, (target, _) in enumerate(opened):
-        if isinstance(target, FolderTarget):
-            target.disk = number  # tests have one disk
-    try:
-        return prune(package.folder, copies.place_of(package), opened, disk or DurableFiles(), lambda: None)
-    finally:
-        for target, _ in opened:
-            target.close()
+def pruned(package: Package, *places: Place, disks: Sequence[int] = (0, 1)) -> int:
+    """Prune it as if these places were on `disks`: tests have one."""
+    with ExitStack() as stack:
+        opened = [(stack.enter_context(place.opened()), place.settings) for place in places]
+        for (target, _), disk in zip(opened, disks, strict=False):
+            if isinstance(target, FolderTarget):
+                target.disk = disk
+        return prune(package.folder, copies.place_of(package), opened, DurableFiles(), lambda: None)
 
 
 def test_pruned_media_are_listed_elsewhere_and_come_back(archive: Archive, large: Package, nas: Place) -> None:
@@ -213,10 +194,9 @@ def test_pruned_media_are_listed_elsewhere_and_come_back(archive: Archive, large
         f"{nas.settings.url}/{copies.place_of(large)}/{EXTRA}",
         5_400_000,
     )
-    holes = list_local(large.folder).problems
     with nas.opened() as target:
         restorer = PackageRestorer(archive.root, DurableFiles(), lambda: archives.STARTED)
-        restored = restorer.restore(copies.place_of(large), target, holes)
+        restored = restorer.restore(copies.place_of(large), target, list_local(large.folder).problems)
     assert set(restored.fetched) == {EXTRA, "data/media/program.mp4"}
     (found,) = archive.list()
     assert found.state is PackageState.SEALED
@@ -225,14 +205,13 @@ def test_pruned_media_are_listed_elsewhere_and_come_back(archive: Archive, large
     archives.validate_bag(large.folder)
 
 
-def test_without_a_whole_copy_nothing_is_removed(archive: Archive, large: Package, nas: Place, tmp_path: Path) -> None:
+def test_without_a_whole_copy_nothing_is_removed(archive: Archive, large: Package, nas: Place, other: Place) -> None:
     with pytest.raises(ArchiveError, match="has no copy"):
         pruned(large)
     with copies.refused(CopyReason.NOT_THERE):
         pruned(large, nas)
-    copies.copy(large, nas)
-    other = copies.folder_place(tmp_path / "lain")
-    copies.copy(large, other)
+    for place in (nas, other):
+        copies.copy(large, place)
     assert other.folder
     copies.flip(other.folder / copies.place_of(large) / EXTRA, 5_000_000)
     with copies.refused(CopyReason.DAMAGED_THERE):
@@ -243,6 +222,10 @@ def test_without_a_whole_copy_nothing_is_removed(archive: Archive, large: Packag
     (found,) = archive.list()
     assert found.state is PackageState.SEALED
     assert archive.verify(found) == []
+    copies.flip(large.folder / RECORDING_FILE, 20)
+    with copies.refused(CopyReason.DAMAGED_HERE):
+        pruned(large, nas)
+    assert (large.folder / EXTRA).exists()
     assert not (large.folder / bag.FETCH_FILE).exists()
 
 
@@ -286,36 +269,32 @@ def test_a_link_here_is_no_copy(place: Place, depth: int, reason: CopyReason, ar
     assert verify_package(large.folder) == []
 
 
-def test_two_folders_of_one_disk_are_one_copy(large: Package, nas: Place, tmp_path: Path) -> None:
-    other = copied_twice(large, nas, tmp_path / "lain")
-    targets = [(place.open(), place.settings) for place in (nas, other)]
+def test_two_folders_of_one_disk_are_one_copy(large: Package, nas: Place, other: Place) -> None:
+    for place in (nas, other):
+        copies.copy(large, place)
     with pytest.raises(CopyError, match="disk of the archive"):
-        prune(large.folder, copies.place_of(large), targets, DurableFiles(), lambda: None)
-    for target, _ in targets:
-        assert isinstance(target, FolderTarget)
-        target.disk = 7
+        pruned(large, nas, other, disks=())
     with copies.refused(CopyReason.SAME_PLACE):
-        prune(large.folder, copies.place_of(large), targets, DurableFiles(), lambda: None)
+        pruned(large, nas, other, disks=[7, 7])
     assert (large.folder / EXTRA).exists()
 
 
-def test_a_copy_that_goes_meanwhile_keeps_everything_here(large: Package, nas: Place, tmp_path: Path) -> None:
-    other = copied_twice(large, nas, tmp_path / "lain")
-    first, second = nas.open(), other.open()
-    assert isinstance(first, FolderTarget)
-    assert isinstance(second, FolderTarget)
-    first.disk, second.disk = 1, 2
-    read = second.read
+def test_a_copy_that_goes_meanwhile_keeps_everything_here(
+    large: Package, nas: Place, other: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in (nas, other):
+        copies.copy(large, place)
+    assert nas.folder
+    first, read = nas.folder / copies.place_of(large) / EXTRA, FolderTarget.read
 
-    def emptying(path: str, bytes_: int) -> Iterator[bytes]:
-        if path.endswith(bag.TAG_MANIFEST_FILE):
-            (tmp_path / "nas" / copies.place_of(large) / EXTRA).unlink(missing_ok=True)
-        yield from read(path, bytes_)
+    def emptying(target: FolderTarget, path: str, bytes_: int) -> Iterator[bytes]:
+        if target.disk == 1 and path.endswith(bag.TAG_MANIFEST_FILE):  # the second is read
+            first.unlink(missing_ok=True)
+        yield from read(target, path, bytes_)
 
-    second.read = emptying  # type: ignore[method-assign]
-    both = [(first, nas.settings), (second, other.settings)]
+    monkeypatch.setattr(FolderTarget, "read", emptying)
     with copies.refused(CopyReason.CHANGED_THERE):
-        prune(large.folder, copies.place_of(large), both, DurableFiles(), lambda: None)
+        pruned(large, nas, other)
     assert verify_package(large.folder) == []
 
 
@@ -332,43 +311,10 @@ def test_what_a_stopped_prune_has_left_is_pruned(archive: Archive, large: Packag
     assert (found.state, archive.verify(found)) == (PackageState.ELSEWHERE, [])
 
 
-def test_a_package_that_is_damaged_here_is_not_pruned(archive: Archive, large: Package, nas: Place) -> None:
-    copies.copy(large, nas)
-    copies.flip(large.folder / RECORDING_FILE, 20)
-    with copies.refused(CopyReason.DAMAGED_HERE):
-        pruned(large, nas)
-    assert (large.folder / EXTRA).exists()
-
-
-KILLED = """
-import pathlib, subprocess, sys
-from config.settings.serving import CopyTarget
-from recorder.disk.durable import DurableFiles
-from recorder.features.copies.folder import FolderTarget
-from recorder.features.copies.pruning import prune
-from tests.support.killing import Killer, kill_before_each_step
-folder, place, there = pathlib.Path(sys.argv[1]), sys.argv[2], pathlib.Path(sys.argv[3])
-
-def work(step):
-    root = folder / str(step)
-    subprocess.run(["cp", "-a", str(folder / "asal"), str(root)], check=True)
-    killer = Killer(step)
-    killer.armed = True
-    target = FolderTarget("nas", there)
-    target.disk = None
-    prune(root / place, place, [(target, CopyTarget(url=f"file://{there}"))], DurableFiles(killer), lambda: None)
-
-kill_before_each_step(work)
-"""
-
-
 def test_a_killed_prune_leaves_a_package_with_its_addresses(tmp_path: Path, program: Path, nas: Place) -> None:
     package = copies.large_package(archives.archive_at(tmp_path / "asal"), program, 100_000)
     copies.copy(package, nas)
-    place = copies.place_of(package)
-    words = [sys.executable, "-c", KILLED, str(tmp_path), place, str(nas.folder)]
-    subprocess.run(words, cwd=PROJECT, check=True, timeout=60)
-    roots = sorted((path for path in tmp_path.iterdir() if path.name.isdigit()), key=lambda path: int(path.name))
+    roots = kill_at_every_step("killed_restorer", tmp_path, copies.place_of(package), nas.folder, "prune")
     assert len(roots) > 5
     states = []
     for root in roots:
@@ -384,4 +330,4 @@ def test_a_killed_prune_leaves_a_package_with_its_addresses(tmp_path: Path, prog
         assert not list(found.folder.parent.glob(".*"))
     assert states == sorted(states, reverse=True), "once a part of it is elsewhere, so it is"
     with nas.opened() as target:
-        assert list_whole_remote(target, place)
+        assert list_whole_remote(target, copies.place_of(package))
