@@ -29,7 +29,6 @@ from tests.support.waiting import wait_for
 
 SIZE = 160, 90
 
-type Layouts = Mapping[str, LayoutSettings]
 FAR, NEAR, OTHER = 200, 120, 60
 INFO = VideoOutput("/dev/video42", "Liput", is_loopback=True)
 
@@ -71,32 +70,32 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 class Room:
     """Inputs that give one level of luma each, and a conference of them."""
 
-    def __init__(self, names: Mapping[str, int], far: set[str], layout: str = "", more: Layouts | None = None) -> None:
+    def __init__(self, names: Mapping[str, int], layout: str = "", **more: LayoutSettings) -> None:
         self.rig = Rig()
         self.videos: list[VideoInput] = [self.rig.video([], rate=THIRTY, name=name) for name in names]
         self.levels = names
         settings = ConferenceSettings(layout=layout, width=SIZE[0], height=SIZE[1], fps=Fraction(30))
-        self.plan = ConferencePlan(settings, far_pictures=frozenset(far))
-        self.appearance = Appearance({**BUILT_IN_LAYOUTS, **(more or {})}, ProgramSettings(), "Rapat", "id")
+        self.plan = ConferencePlan(settings, far_pictures=frozenset({"zoom"}))
+        self.appearance = Appearance({**BUILT_IN_LAYOUTS, **more}, ProgramSettings(), "Rapat", "id")
         self.program = "single"
         self.events = EventList()
 
-    def camera(self, find: Callable[[str], VideoOutput], node: Callable[[], Node]) -> ConferenceCamera:
-        return ConferenceCamera(
+    def started(self, *nodes: Node, find: Callable[[str], VideoOutput] = lambda _: INFO) -> ConferenceCamera:
+        """Return one that has started, and opens these nodes one after the other."""
+        left = list(nodes)
+        camera = ConferenceCamera(
             self.plan, self.videos, self.appearance,
             shows=lambda: self.program, run=run_context(SystemClock(), self.events),
-            find=find, open_node=cast("Callable[..., VideoOutputWriter]", lambda *_: node()),
+            find=find, open_node=cast("Callable[..., VideoOutputWriter]", lambda *_: left.pop(0)),
         )  # fmt: skip
+        camera.start()
+        return camera
 
     def give(self) -> None:
         """Have every input give a picture, as the picture track does."""
         for video in self.videos:
             if video.tap:
                 video.tap.take(picture(self.levels[video.name], SIZE))
-
-    def give_often(self) -> None:
-        for _ in range(200):
-            self.give()
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Have pictures given until something is so."""
@@ -130,22 +129,22 @@ ROOM = {"zoom": FAR, "podium": NEAR, "slides": OTHER}
     [
         ("single", {NEAR}),  # the program shows the far side there
         ("side-by-side", {NEAR, OTHER, 16}),
-        ("only-far", {NEAR}),
+        ("only_far", {NEAR}),
         ("of-another-session", {NEAR}),
     ],
 )
 def test_the_far_side_is_in_no_picture_whatever_the_program_shows(program: str, levels: set[int]) -> None:
-    more = {"only-far": LayoutSettings(kind="single", show=("zoom",))}
-    assert Room(ROOM, {"zoom"}, more=more).painted(program) == levels
+    only_far = LayoutSettings(kind="single", show=("zoom",))
+    assert Room(ROOM, only_far=only_far).painted(program) == levels
 
 
 def test_a_layout_of_its_own_does_not_follow_the_program() -> None:
     mine = LayoutSettings(kind="single", show=("slides",))
-    assert Room(ROOM, {"zoom"}, "mine", {"mine": mine}).painted("single") == {OTHER}
+    assert Room(ROOM, "mine", mine=mine).painted("single") == {OTHER}
 
 
-def test_the_slate_of_a_far_input_is_not_shown_either_and_that_of_a_near_one_is() -> None:
-    room = Room(ROOM, {"zoom"})
+def test_the_slate_of_a_far_input_is_not_shown_either() -> None:
+    room = Room(ROOM)
     for video in room.videos:
         video.outage = SourceOutage(OutageKind.LOST, "gone", "", 0)
     slates = room.painted("side-by-side")
@@ -153,20 +152,16 @@ def test_the_slate_of_a_far_input_is_not_shown_either_and_that_of_a_near_one_is(
     assert slates
 
 
-def test_with_only_a_far_side_there_is_a_card_with_the_title() -> None:
-    levels = Room({"zoom": FAR}, {"zoom"}).painted("single")
+@pytest.mark.parametrize(("names", "program"), [({"zoom": FAR}, "single"), (ROOM, "pause")])
+def test_a_card_stands_where_nothing_near_is_shown(names: Mapping[str, int], program: str) -> None:
+    levels = Room(names).painted(program)
     assert levels
-    assert FAR not in levels
-
-
-def test_a_card_of_the_program_is_shown_to_the_conference_too() -> None:
-    assert not Room(ROOM, {"zoom"}).painted("pause") & {FAR, NEAR, OTHER}
+    assert not levels & {FAR, NEAR, OTHER}
 
 
 def test_pictures_are_written_as_they_come_and_a_card_is_the_last() -> None:
-    room, node = Room(ROOM, {"zoom"}), Node()
-    camera = room.camera(lambda _: INFO, lambda: node)
-    camera.start()
+    room, node = Room(ROOM), Node()
+    camera = room.started(node)
     room.until(lambda: {NEAR} in node.pictures)
     assert camera.line.state == "live"
     room.program = "pip"
@@ -180,29 +175,22 @@ def test_pictures_are_written_as_they_come_and_a_card_is_the_last() -> None:
 
 
 def test_a_node_that_is_missing_busy_or_gone_is_told_once_each_and_tried_again() -> None:
-    room, nodes = Room(ROOM, {"zoom"}), [Node() for _ in range(2)]
+    room, first, second = Room(ROOM), Node(), Node()
     errors: list[LiputError] = [DeviceNotFound("none")] * 3 + [DeviceError("taken", why="busy")] * 3
-    left = list(nodes)
 
     def find(_word: str) -> VideoOutput:
         if errors:
             raise errors.pop(0)
         return INFO
 
-    camera = room.camera(find, lambda: left.pop(0))
-    camera.start()
-    wait_for(lambda: len(nodes[0].pictures) > 3)
-    nodes[0].error = DeviceError("gone", why="lost")
-    wait_for(lambda: len(nodes[1].pictures) > 3)
+    camera = room.started(first, second, find=find)
+    wait_for(lambda: len(first.pictures) > 3)
+    first.error = DeviceError("gone", why="lost")
+    wait_for(lambda: len(second.pictures) > 3)
     camera.close()
-    assert room.events == [
-        ("conference-lost", "camera"),
-        ("conference-lost", "camera"),
-        ("conference-live", "camera"),
-        ("conference-lost", "camera"),
-        ("conference-live", "camera"),
-    ]
-    assert nodes[0].closed.is_set()
+    kinds = [kind.removeprefix("conference-") for kind, _ in room.events]
+    assert kinds == ["lost", "lost", "live", "lost", "live"]
+    assert first.closed.is_set()
 
 
 def test_a_node_that_takes_no_picture_any_more_is_not_called_live(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,9 +201,8 @@ def test_a_node_that_takes_no_picture_any_more_is_not_called_live(monkeypatch: p
         def write(self, data: memoryview) -> bool:
             return super().write(data) and (takes.is_set() or len(self.pictures) < 5)
 
-    room, node = Room(ROOM, {"zoom"}), Full()
-    camera = room.camera(lambda _: INFO, lambda: node)
-    camera.start()
+    room, node = Room(ROOM), Full()
+    camera = room.started(node)
     room.until(lambda: camera.line.reason == "stalled")
     written = len(node.pictures)
     room.until(lambda: len(node.pictures) > written + 5)  # is tried on, and told once
@@ -227,10 +214,9 @@ def test_a_node_that_takes_no_picture_any_more_is_not_called_live(monkeypatch: p
 
 
 def test_while_nobody_looks_hardly_anything_is_asked_of_the_recording() -> None:
-    room, node = Room(ROOM, {"zoom"}), Node()
+    room, node = Room(ROOM), Node()
     node.is_looked_at = False
-    camera = room.camera(lambda _: INFO, lambda: node)
-    camera.start()
+    camera = room.started(node)
     wait_for(lambda: camera.line.state == "idle")
     podium = room.videos[1]
     room.until(lambda: not podium.is_tapped)  # it has one for this second
@@ -248,11 +234,11 @@ def test_a_node_whose_driver_hangs_holds_up_neither_pictures_nor_the_end() -> No
             hangs.set()
             return released.wait(60)
 
-    room, node = Room(ROOM, {"zoom"}), Hanging()
-    camera = room.camera(lambda _: INFO, lambda: node)
-    camera.start()
+    room, node = Room(ROOM), Hanging()
+    camera = room.started(node)
     assert hangs.wait(60)
-    in_time(room.give_often)
+    for _ in range(200):
+        in_time(room.give)
     in_time(camera.stop)
     in_time(lambda: camera.close(0.1))
     assert not node.closed.is_set()

@@ -3,7 +3,7 @@
 import itertools
 import threading
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -24,24 +24,18 @@ from recorder.session.request import SessionRequest
 
 NOTHING = cast("VideoSource", threading.Event())
 QUIET = cast("AudioSource", threading.Event())
+SCREEN, PLAYED = "X11 screen :0", "What this computer plays (Analog)"
 
 
 def chosen() -> ChosenSources:
     camera = Device(id="046d:0825:CAM1", kind=DeviceKind.CAMERA, name="Webcam", role="podium")
-    monitor = Device(id="pulse:speakers.monitor", kind=DeviceKind.MICROPHONE, name="What this computer plays (Analog)")
+    monitor = Device(id="pulse:speakers.monitor", kind=DeviceKind.MICROPHONE, name=PLAYED)
+    podium = ChosenSource("podium", NOTHING, camera.id, device=camera)
+    played = ChosenSource(PLAYED, QUIET, monitor.id, device=monitor)
     return ChosenSources(
-        pictures=[
-            ChosenSource("podium", NOTHING, camera.id, device=camera),
-            ChosenSource("X11 screen :0", NOTHING, "screen::0+0,0,640x360"),
-        ],
-        sounds=[
-            ChosenSource("room", QUIET, "room"),
-            ChosenSource(monitor.name, QUIET, monitor.id, device=monitor),
-        ],
+        pictures=[podium, ChosenSource(SCREEN, NOTHING, "screen::0+0,0,640x360")],
+        sounds=[ChosenSource("room", QUIET, "room"), played],
     )
-
-
-SCREEN, PLAYED = "X11 screen :0", "What this computer plays (Analog)"
 
 
 @pytest.mark.parametrize(
@@ -54,7 +48,7 @@ SCREEN, PLAYED = "X11 screen :0", "What this computer plays (Analog)"
         (("screen", "pulse:speakers.monitor"), ("screen", PLAYED), {SCREEN}, {PLAYED}),  # far_side stands
     ],
 )
-def test_the_far_side_is_what_is_named_so_and_screens_and_monitors_that_are_not_named_as_near(
+def test_the_far_side_is_what_is_named_so_and_screens_and_monitors(
     far: tuple[str, ...], near: tuple[str, ...], pictures: set[str], sounds: set[str]
 ) -> None:
     plan = plan_conference(ConferenceSettings(far_side=far, near_side=near), BUILT_IN_LAYOUTS, chosen())
@@ -98,32 +92,29 @@ def test_its_own_output_is_no_source_of_a_conference() -> None:
         plan_conference(ConferenceSettings(camera=""), BUILT_IN_LAYOUTS, sources)
 
 
+def asked(folder: Path, **more: Any) -> SessionRequest:
+    return SessionRequest(title="Rapat", videos=("synthetic",), reserve=1, archive=folder, **more)
+
+
 @pytest.mark.parametrize(
-    ("always", "asked", "expected"),
-    [(False, None, False), (True, None, True), (True, False, False)],
+    ("always", "wish", "expected"),
+    [
+        (False, {}, False),
+        (True, {}, True),
+        (True, {"conference": False}, False),
+        (True, {"live": False}, False),  # as fast as it goes there is none
+    ],
 )
-def test_a_session_has_one_if_wished(always: bool, asked: bool | None, expected: bool, tmp_path: Path) -> None:
+def test_a_session_has_one_if_wished(always: bool, wish: dict[str, bool], expected: bool, tmp_path: Path) -> None:
     settings = Settings(conference=ConferenceSettings(always=always))
-    wish = SessionRequest(title="Rapat", videos=("synthetic",), conference=asked, reserve=1, archive=tmp_path)
-    plan_session(wish, settings, SystemClock())
-    assert (make_hook(wish, settings) is not None) is expected
+    plan_session(asked(tmp_path, **wish), settings, SystemClock())
+    assert (make_hook(asked(tmp_path, **wish), settings) is not None) is expected
 
 
-def test_as_fast_as_it_goes_there_is_none(tmp_path: Path) -> None:
-    fast = SessionRequest(
-        title="Rapat", videos=("synthetic",), live=False, reserve=1, archive=tmp_path, conference=True
-    )
-    with pytest.raises(UsageError, match="in real time"):
-        plan_session(fast, Settings(), SystemClock())
-    usual = SessionRequest(title="Rapat", videos=("synthetic",), live=False, reserve=1, archive=tmp_path)
-    assert make_hook(usual, Settings(conference=ConferenceSettings(always=True))) is None
-
-
-@pytest.mark.parametrize(("asked", "unattended"), [(None, False), (True, True)])
-def test_wrong_settings_keep_no_session_from_recording(asked: bool | None, unattended: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("wish", "unattended"), [({}, False), ({"conference": True}, True)])
+def test_wrong_settings_keep_no_session_from_recording(wish: dict[str, bool], unattended: bool, tmp_path: Path) -> None:
     settings = Settings(conference=ConferenceSettings(always=True, layout="pap"))
-    wish = SessionRequest(title="Rapat", videos=("synthetic",), conference=asked, reserve=1, archive=tmp_path)
-    plan = plan_session(wish, settings, SystemClock(), unattended=unattended).plan
+    plan = plan_session(asked(tmp_path, **wish), settings, SystemClock(), unattended=unattended).plan
     events: list[Event] = []
     emit = EventLog(SystemClock(), events.append)
     plan.hooks.tell(lambda hook: hook.attach(emit))
@@ -132,10 +123,11 @@ def test_wrong_settings_keep_no_session_from_recording(asked: bool | None, unatt
     assert 'no layout "pap"' in lost.message
 
 
-def test_a_conference_that_is_asked_for_and_cannot_be_is_refused(tmp_path: Path) -> None:
-    wish = SessionRequest(title="Rapat", videos=("synthetic",), conference=True, reserve=1, archive=tmp_path)
-    with pytest.raises(UsageError, match='no layout "pap"'):
-        plan_session(wish, Settings(conference=ConferenceSettings(layout="pap")), SystemClock())
+@pytest.mark.parametrize(("live", "layout", "why"), [(True, "pap", 'no layout "pap"'), (False, "", "in real time")])
+def test_one_that_is_asked_for_and_cannot_be_is_refused(live: bool, layout: str, why: str, tmp_path: Path) -> None:
+    settings = Settings(conference=ConferenceSettings(layout=layout))
+    with pytest.raises(UsageError, match=why):
+        plan_session(asked(tmp_path, live=live, conference=True), settings, SystemClock())
 
 
 # The layouts that are left for what is near

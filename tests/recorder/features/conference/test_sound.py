@@ -26,15 +26,14 @@ from tests.support.simulated import EventList
 from tests.support.tracks import Rig, in_time, microphone, run_context
 from tests.support.waiting import wait_for
 
-BLOCK = 960
-
 
 class NotingSpeaker:
     """Stands for the child: takes note of what it is to play."""
 
+    is_playing = takes = True
+    backlog = None
+
     def __init__(self, sink: str, channels: int, clock: Clock) -> None:
-        self.is_playing = self.takes = True
-        self.backlog = None
         self.played: list[Samples] = []
         self.closed, self.plays = threading.Event(), threading.Event()
         self.plays.set()
@@ -61,16 +60,17 @@ def noise(seed: int, count: int, level: int = 3000) -> Samples:
 class Heardable:
     """A bus whose child takes notes."""
 
-    def __init__(self, inputs: list[str], far: set[str]) -> None:
+    def __init__(self, inputs: list[str], far: set[str], kind: type[NotingSpeaker] = NotingSpeaker) -> None:
         self.events = EventList()
         self.speakers: list[NotingSpeaker] = []
+        self._kind = kind
         self.bus = ConferenceSound(
             inputs, far, "liput", channels=1, run=run_context(SystemClock(), self.events),
             speaker=cast("Callable[[str, int, Clock], PlaybackProcess]", self._start),
         )  # fmt: skip
 
     def _start(self, sink: str, channels: int, clock: Clock) -> NotingSpeaker:
-        self.speakers.append(NotingSpeaker(sink, channels, clock))
+        self.speakers.append(self._kind(sink, channels, clock))
         return self.speakers[-1]
 
     def hear(self, turned: list[list[SamplesOrSilence]]) -> Samples:
@@ -135,34 +135,23 @@ def test_a_sink_that_only_fills_up_is_never_called_live(monkeypatch: pytest.Monk
     monkeypatch.setattr("recorder.features.conference.conference_task.RETRY_S", 0.01)
 
     class Full(NotingSpeaker):
-        """Takes what it has room for, and then nothing."""
-
-        def __init__(self, sink: str, channels: int, clock: Clock) -> None:
-            super().__init__(sink, channels, clock)
-            self.takes = False
+        takes = False
 
         def poll(self) -> bool:
             if len(self.played) > 3:
                 raise playback_error("stalled", "liput")
             return True
 
-    events, started = EventList(), 0
-
-    def start(sink: str, channels: int, clock: Clock) -> PlaybackProcess:
-        nonlocal started
-        started += 1
-        return cast("PlaybackProcess", Full(sink, channels, clock))
-
-    bus = ConferenceSound(["mimbar"], set(), "liput", channels=1, run=run_context(SystemClock(), events), speaker=start)
-    bus.start()
+    full = Heardable(["mimbar"], set(), Full)
+    full.bus.start()
 
     def is_tried_often() -> bool:
-        bus.offer([noise(1, AAC_FRAME)], AAC_FRAME)
-        return started > 4
+        full.bus.offer([noise(1, AAC_FRAME)], AAC_FRAME)
+        return len(full.speakers) > 4
 
     wait_for(is_tried_often)
-    bus.close()
-    assert events == [("conference-lost", "microphone")]
+    full.bus.close()
+    assert full.events == [("conference-lost", "microphone")]
 
 
 def test_gain_and_mute_of_the_program_are_those_of_the_conference_and_the_program_has_both() -> None:
@@ -174,9 +163,8 @@ def test_gain_and_mute_of_the_program_are_those_of_the_conference_and_the_progra
         taken.append(np.rint(mix_near(list(turned[:1]), count, 1)).astype(np.int16))
 
     def script(level: int) -> list[tuple[int, AudioBlock]]:
-        samples = np.full((BLOCK, 1), level, np.int16)
-        starts = [number * BLOCK / SAMPLE_RATE for number in range(60)]
-        return [(rig.at(at + 0.05), AudioBlock(rig.at(at), samples)) for at in starts]
+        samples = np.full((960, 1), level, np.int16)
+        return [(rig.at(turn / 50 + 0.05), AudioBlock(rig.at(turn / 50), samples)) for turn in range(60)]
 
     inputs = [
         (microphone("mimbar", gain_db=-6.0206), rig.reader(script(4000))),
