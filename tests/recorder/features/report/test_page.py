@@ -1,9 +1,12 @@
 """The page itself: everything in it, in both languages, standing alone, whatever people have typed."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, timedelta
+from functools import partial
 from html.parser import HTMLParser
+from typing import Any
 
 import msgspec
 import pytest
@@ -54,8 +57,13 @@ class Text(HTMLParser):
         self._in_style = False
 
 
-def page_of(sample: ReportMaterial, language: str, wishes: ReportOptions = WISHES) -> Text:
+def page_of(sample: ReportMaterial, language: str = "id", wishes: ReportOptions = WISHES) -> Text:
     return Text(report_page(sample, wishes, language))
+
+
+def changed(sample: str, **changes: Any) -> ReportMaterial:
+    """Return a sample whose recording is described in another way."""
+    return replace(SAMPLES[sample], recording=msgspec.structs.replace(SAMPLES[sample].recording, **changes))
 
 
 @pytest.mark.parametrize(("sample", "language"), [("ordinary", "id"), ("faulty", "en")])
@@ -73,7 +81,7 @@ def test_a_report_stands_alone(sample: str, language: str) -> None:
 
 
 def test_an_ordinary_report_says_what_matters() -> None:
-    text = page_of(SAMPLES["ordinary"], "id").text
+    text = page_of(SAMPLES["ordinary"]).text
     for words in (
         "Laporan pelaksanaan video konferen", "Universitas Contoh", "Seminar Nasional Arsip Digital",
         "123/UN99.FT/HM/2026 tanggal 19 November 2026", "Dr. Siti Rahmawati, M.T.", "Fakultas Teknik", "Aula Lantai 2",
@@ -106,7 +114,7 @@ def test_what_there_is_no_room_for_is_counted() -> None:
     (troubles, more_troubles), (chapters, more_chapters) = view.incidents, view.chapters
     assert (len(troubles), len(chapters)) == (MOST_INCIDENTS, MOST_CHAPTERS)
     assert (more_troubles, more_chapters) == (29 - MOST_INCIDENTS, 35 - MOST_CHAPTERS)
-    text = page_of(SAMPLES["faulty"], "id").text
+    text = page_of(SAMPLES["faulty"]).text
     assert f"dan {29 - MOST_INCIDENTS} lainnya, dalam metadata/events.jsonl" in text
     assert f"dan {35 - MOST_CHAPTERS} lainnya, dalam metadata/recording.json" in text
     assert "Perekam terhenti sebelum acara selesai" in text
@@ -123,73 +131,57 @@ def test_a_stream_that_nobody_saw_is_said_to_be_none() -> None:
 
 def test_a_recording_that_was_recovered_does_not_say_that_nothing_went_wrong() -> None:
     """What a recorder dropped is counted from its log after a kill; that it was killed is a reason to be degraded."""
-    plain = SAMPLES["plain"]
-    recovered = msgspec.structs.replace(plain.recording, dropped=0, repeated=0, degraded=("interrupted",))
-    text = page_of(replace(plain, recording=recovered), "id").text
+    text = page_of(changed("plain", dropped=0, repeated=0, degraded=("interrupted",))).text
     assert "Perekam terhenti sebelum acara selesai" in text
     assert "Tidak ada gangguan" not in text
 
 
 @pytest.mark.parametrize(
-    ("seconds", "shown"),
-    [(0.44, "0,4 detik"), (9.96, "10 detik"), (59.6, "1 menit"), (108_000, "1 hari 6 jam")],
+    ("write", "value", "shown"),
+    [
+        (number_format.span, 0.44, "0,4 detik"),
+        (number_format.span, 9.96, "10 detik"),
+        (number_format.span, 59.6, "1 menit"),
+        (number_format.span, 108_000, "1 hari 6 jam"),
+        (number_format.office_span, 108_000, "30 jam"),  # four days of an office, of which the standard says "1 hari"
+        (number_format.office_span, 5400, "1 jam 30 menit"),
+        (number_format.office_span, 0.3, "kurang dari 1 menit"),
+        (number_format.office_span, 89, "1 menit"),
+        (number_format.size, 999, "999 B"),
+        (number_format.size, 999_960, "1,0 MB"),
+        (number_format.size, 2_140_000_000, "2,1 GB"),
+        (partial(number_format.number, digits=1), -0.04, "0,0"),
+        (partial(number_format.number, digits=1), -1234.56, "-1.234,6"),
+    ],
 )
-def test_a_span_of_time_is_written_by_its_two_largest_units(seconds: float, shown: str) -> None:
-    assert number_format.span(seconds, "id") == shown
-
-
-def test_hours_of_an_office_are_no_days() -> None:
-    """30 h of an office are four of its days, not one day and six hours: "1 hari" is what the standard says of one."""
-    assert number_format.office_span(108_000, "id") == "30 jam"
-    assert number_format.office_span(108_000, "en") == "30 h"
-    assert number_format.office_span(5400, "id") == "1 jam 30 menit"
-    assert number_format.office_span(0.3, "id") == "kurang dari 1 menit"
-    assert number_format.office_span(89, "id") == "1 menit"
-
-
-@pytest.mark.parametrize(
-    ("count", "shown"),
-    [(999, "999 B"), (960_000, "960,0 kB"), (999_960, "1,0 MB"), (2_140_000_000, "2,1 GB")],
-)
-def test_a_size_is_written_in_the_unit_that_fits_it(count: int, shown: str) -> None:
-    assert number_format.size(count, "id") == shown
-
-
-def test_nothing_is_not_minus_nothing() -> None:
-    assert number_format.number(-0.04, "id", 1) == "0,0"
-    assert number_format.number(-1234.56, "id", 1) == "-1.234,6"
+def test_a_figure_is_written_in_the_units_that_fit_it(write: Callable[..., str], value: float, shown: str) -> None:
+    assert write(value, "id") == shown
 
 
 def test_a_session_that_ends_on_another_day_says_so() -> None:
-    night = msgspec.structs.replace(SAMPLES["plain"].recording, ended_at=STARTED + timedelta(hours=16))
-    text = page_of(replace(SAMPLES["plain"], recording=night), "id").text
+    ended_at = STARTED + timedelta(hours=16)
+    text = page_of(changed("plain", ended_at=ended_at)).text
     assert "09.00 s.d. 25 November 2026, 01.00 WIB" in text
-    utc = msgspec.structs.replace(SAMPLES["plain"].recording, ended_at=night.ended_at.astimezone(UTC))
-    assert page_of(replace(SAMPLES["plain"], recording=utc), "id").text == text, "in the zone it began in"
+    assert page_of(changed("plain", ended_at=ended_at.astimezone(UTC))).text == text, "in the zone it began in"
 
 
 @pytest.mark.parametrize("rate", ["1/0", "x"])
 def test_a_rate_that_is_none_is_left_out(rate: str) -> None:
     (media,) = SAMPLES["plain"].recording.media
     tracks = msgspec.structs.replace(media.tracks[0], rate=rate), *media.tracks[1:]
-    strange = msgspec.structs.replace(
-        SAMPLES["plain"].recording, media=(msgspec.structs.replace(media, tracks=tracks),)
-    )
-    assert "1920 x 1080, H.264" in page_of(replace(SAMPLES["plain"], recording=strange), "id").text
+    strange = changed("plain", media=(msgspec.structs.replace(media, tracks=tracks),))
+    assert "1920 x 1080, H.264" in page_of(strange).text
 
 
 HOSTILE = '<script>alert(1)</script>"\'><img src="https://example.org/x.png" onerror=x>{{ 7*7 }}&amp;'
 
 
 def test_what_people_have_typed_stays_text() -> None:
-    sample = SAMPLES["ordinary"]
-    recording = msgspec.structs.replace(
-        sample.recording, title=HOSTILE, office=HOSTILE, room=HOSTILE, destinations=(HOSTILE,),
-        chapters=(Chapter(start_s=0, title=HOSTILE[:60], source="mark"),),
-    )  # fmt: skip
-    changed = replace(sample, recording=recording)
-    page = report_page(changed, msgspec.structs.replace(WISHES, address=(HOSTILE,), signers=(HOSTILE,)), "id")
-    found = Text(page)
+    chapters = (Chapter(start_s=0, title=HOSTILE[:60], source="mark"),)
+    sample = changed(
+        "ordinary", title=HOSTILE, office=HOSTILE, room=HOSTILE, destinations=(HOSTILE,), chapters=chapters
+    )
+    found = page_of(sample, wishes=msgspec.structs.replace(WISHES, address=(HOSTILE,), signers=(HOSTILE,)))
     assert "script" not in found.tags
     assert all(address.startswith("data:image/") for address in found.loads)
     assert found.text.count("<script>alert(1)</script>") >= 6
@@ -197,11 +189,9 @@ def test_what_people_have_typed_stays_text() -> None:
 
 
 def test_odd_characters_make_a_page() -> None:
-    odd = msgspec.structs.replace(SAMPLES["plain"].recording, title="Rapat\ud800 \x00\x1b[31m\n\u202e\u4f1a\u8bae")
-    sample = SAMPLES["plain"]
-    changed = replace(sample, recording=odd)
-    assert "Rapat\ufffd [31m \u4f1a\u8bae" in page_of(changed, "id").text
-    assert not re.search("[\x00-\x09\x0b-\x1f\u202e]", report_page(changed, WISHES, "id").decode())
+    odd = changed("plain", title="Rapat\ud800 \x00\x1b[31m\n\u202e\u4f1a\u8bae")
+    assert "Rapat\ufffd [31m \u4f1a\u8bae" in page_of(odd).text
+    assert not re.search("[\x00-\x09\x0b-\x1f\u202e]", report_page(odd, WISHES, "id").decode())
 
 
 def test_the_plot_has_each_value_over_the_middle_of_its_step() -> None:

@@ -23,18 +23,16 @@ from recorder.package.media import probe_media
 from recorder.package.metadata import MediaFile
 from recorder.package.work_folder import RECORDING_FILE
 from tests.support.reports import LONG_TITLE, WISHES, material
-from tests.support.slides import deck, record, still
 
 pytestmark = pytest.mark.computing
 
 
-def printed(title: str, *, is_faulty: bool = False) -> pypdf.PdfReader:
-    page = report_page(material(title, is_faulty=is_faulty), WISHES, "id")
+def printed(page: bytes) -> pypdf.PdfReader:
     return pypdf.PdfReader(io.BytesIO(print_pdf(page)))
 
 
 def test_an_ordinary_session_is_one_page_of_pdf_a_whatever_its_title() -> None:
-    found = printed("X" * 300)
+    found = printed(report_page(material("X" * 300), WISHES, "id"))
     (page,) = found.pages
     text = page.extract_text()
     assert "Liput 0.1.0" in text, "at its foot, what it was made by"
@@ -52,7 +50,8 @@ def test_an_ordinary_session_is_one_page_of_pdf_a_whatever_its_title() -> None:
 
 
 def test_a_session_full_of_faults_goes_on_with_its_name_above() -> None:
-    first, second = (page.extract_text() for page in printed(LONG_TITLE, is_faulty=True).pages)
+    pages = printed(report_page(material(LONG_TITLE, is_faulty=True), WISHES, "id")).pages
+    first, second = (page.extract_text() for page in pages)
     assert "2026-11-24_0900_seminar-nasional-arsip-digital_3f2a91c0" in second
     assert "NIP." in second
     assert "NIP." not in first
@@ -63,7 +62,7 @@ def test_nothing_but_what_is_in_the_page_is_opened(tmp_path: Path) -> None:
     secret = tmp_path / "secret.css"
     secret.write_text("body::after { content: 'geheim' }")
     page = f'<html><head><link rel=stylesheet href="{secret.as_uri()}"></head><body>ada<img src="http://127.0.0.1:9/x">'
-    text = pypdf.PdfReader(io.BytesIO(print_pdf(page.encode()))).pages[0].extract_text()
+    text = printed(page.encode()).pages[0].extract_text()
     assert "ada" in text
     assert "geheim" not in text
 
@@ -107,19 +106,31 @@ def write_package(folder: Path, duration_s: float, *files: MediaFile) -> None:
     (folder / MANIFEST_FILE).write_bytes(b"")
 
 
+def twice(media: Path, folder: Path) -> list[MediaFile]:
+    """Return a program of `media` of 20 s, 10 s of which nothing is left, and `media` again."""
+    files = []
+    for name, offset_s in (("program.mp4", 0.0), ("program-2.mp4", 30.0)):
+        shutil.copyfile(media, folder / name)
+        files.append(msgspec.structs.replace(probe_media(folder / name, name), offset_s=offset_s))
+    return files
+
+
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give 20 s of one picture."""
-    return record(tmp_path_factory.mktemp("film") / "program.mp4", still(deck(1)[::4, ::4], 20))
+    """Make 20 s of pictures and a tone at -20 dBFS RMS of which the second half is silent."""
+    path = tmp_path_factory.mktemp("film") / "program.mp4"
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", "testsrc2=s=320x180:r=1:d=20",
+         "-f", "lavfi", "-i", "sine=440:r=48000:d=20", "-af", "volume=-2dB,volume=0:enable='gte(t,10)'",
+         "-c:a", "aac", "-c:v", "libx264", "-preset", "ultrafast", "-g", "2", str(path)],
+        check=True,
+    )  # fmt: skip
+    return path
 
 
 def test_pictures_come_from_all_of_the_program(tmp_path: Path, film: Path) -> None:
-    """Two files of 20 s, ten seconds apart: one picture in each seventh of the 50 s, none in between."""
-    files = []
-    for name, offset_s in (("program.mp4", 0.0), ("program-2.mp4", 30.0)):
-        shutil.copyfile(film, tmp_path / name)
-        files.append(msgspec.structs.replace(probe_media(tmp_path / name, name), offset_s=offset_s))
-    write_package(tmp_path, 50.0, *files)
+    """One in each seventh of the 50 s, none in between."""
+    write_package(tmp_path, 50.0, *twice(film, tmp_path))
     found = read_material(tmp_path, "x")
     assert [time for time, _ in found.pictures] == ["0:00:02", "0:00:10", "0:00:16", "0:00:32", "0:00:38", "0:00:46"]
 
@@ -142,24 +153,11 @@ def test_nothing_that_a_package_only_leads_to_is_shown(tmp_path: Path, film: Pat
 # The level of real sound over its time
 
 
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make 20 s of a tone at -20 dBFS RMS of which the second half is silent, beside pictures."""
-    path = tmp_path_factory.mktemp("sound") / "program.mp4"
-    subprocess.run(
-        ["ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", "color=s=64x64:r=1:d=20",
-         "-f", "lavfi", "-i", "sine=440:r=48000:d=20", "-af", "volume=-2dB,volume=0:enable='gte(t,10)'",
-         "-c:a", "aac", "-c:v", "libx264", "-preset", "ultrafast", str(path)],
-        check=True, timeout=60,
-    )  # fmt: skip
-    return path
-
-
 @pytest.mark.parametrize("most", [360, 15])
-def test_the_levels_are_those_of_the_sound(sound: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+def test_the_levels_are_those_of_the_sound(film: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     monkeypatch.setattr(of_package, "PLOT_POINTS", most)
     told: list[float] = []
-    levels = read_levels(sound.parent, [probe_media(sound, "program.mp4")], told.append)
+    levels = read_levels(film.parent, [probe_media(film, "program.mp4")], told.append)
     assert levels
     points = len(levels.rms_dbfs)
     assert points == len(levels.peak_dbfs) == len(told) == min(20, most)
@@ -177,13 +175,8 @@ def test_without_sound_there_are_none(tmp_path: Path) -> None:
     assert read_levels(tmp_path, []) is None
 
 
-def test_a_program_of_two_files_is_heard_to_its_end(tmp_path: Path, sound: Path) -> None:
-    """Parts that could not be joined: 20 s, of which half are silent, 10 s of which nothing is left, and 20 s again."""
-    files = []
-    for name, offset_s in (("program.mp4", 0.0), ("program-2.mp4", 30.0)):
-        shutil.copyfile(sound, tmp_path / name)
-        files.append(msgspec.structs.replace(probe_media(tmp_path / name, name), offset_s=offset_s))
-    levels = read_levels(tmp_path, files[::-1])
+def test_a_program_of_two_files_is_heard_to_its_end(tmp_path: Path, film: Path) -> None:
+    levels = read_levels(tmp_path, twice(film, tmp_path)[::-1])
     assert levels
     assert levels.step_s * len(levels.rms_dbfs) == pytest.approx(50, abs=0.5)
     assert [[level > -30 for level in levels.rms_dbfs[at_s : at_s + 7]] for at_s in (1, 12, 21, 31, 42)] == [

@@ -1,11 +1,11 @@
 """Slides of recordings: which become chapters, when, and which do not."""
 
-import stat
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import av
+import msgspec
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
@@ -53,7 +53,6 @@ def with_pointer(x: int, y: int) -> Picture:
 
 
 POINTERS = ((60, 300), (300, 100), (300, 230), (150, 225), (130, 90), (60, 300))
-BUILT = tuple(("Pelatihan petugas", "Pengadaan peralatan", "Evaluasi", "Penutup")[:count] for count in range(5))
 
 
 @pytest.mark.parametrize(
@@ -103,7 +102,9 @@ def test_a_film_on_a_slide_is_no_change() -> None:
 
 
 def test_points_that_come_one_by_one_are_one_slide_and_its_picture_has_them_all() -> None:
-    first, _ = slides_of(shown(*((titled("Rencana", *points), 6) for points in BUILT), (deck(2), 8)))
+    points = ("Pelatihan petugas", "Pengadaan peralatan", "Evaluasi", "Penutup")
+    built = ((titled("Rencana", *points[:count]), 6.0) for count in range(5))
+    first, _ = slides_of(shown(*built, (deck(2), 8)))
     assert 24 <= first.place.at_s < 30
 
 
@@ -115,8 +116,7 @@ def test_points_that_come_one_by_one_are_one_slide_and_its_picture_has_them_all(
     ],
 )
 def test_one_digit_makes_a_slide_of_its_own(title: str, point: str, digits: tuple[int, int, int]) -> None:
-    shown_again = (*digits, digits[0])
-    talk = shown(*((titled(title.format(digit), point.format(digit)), 12) for digit in shown_again))
+    talk = shown(*((titled(title.format(digit), point.format(digit)), 12) for digit in (*digits, digits[0])))
     found = slides_of(noisy(talk))
     assert [each.start_s for each in found] == pytest.approx([0, 12, 24, 36], abs=LATE_S)
     assert [(each.number, each.is_back) for each in found] == [(1, False), (2, False), (3, False), (1, True)]
@@ -135,7 +135,6 @@ def chapters(
     pictures: Sequence[Picture],
     wishes: SlideOptions = WHOLE,
     events: Sequence[Event] = (),
-    *,
     name: str = "program.mp4",
     crf: int = 23,
 ) -> list[Chapter]:
@@ -183,8 +182,7 @@ def test_what_compression_leaves_is_no_change_and_one_digit_is_one(tmp_path: Pat
 
 def test_no_chapter_is_shorter_than_is_set(tmp_path: Path) -> None:
     pictures = [picture for number in (1, 2, 3) for picture in small(number, 9)]
-    long = SlideOptions(layout="single", views={"single": SlidesView()}, least_s=20.0)
-    assert starts(chapters(tmp_path, pictures, long)) == [0]
+    assert starts(chapters(tmp_path, pictures, msgspec.structs.replace(WHOLE, least_s=20.0))) == [0]
 
 
 BESIDE = SlideOptions(
@@ -311,7 +309,7 @@ def test_without_tesseract_or_time_nothing_is_read_and_nothing_fails(tmp_path: P
 def test_a_reader_that_hangs_or_fails_reads_nothing(tmp_path: Path, ends: str, seconds: float) -> None:
     program = tmp_path / "tesseract"
     program.write_text(f'#!/bin/sh\nif [ "$1" = --list-langs ]; then echo eng; else {ends}; fi\n')
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    program.chmod(0o700)
     began = time.monotonic()
     assert read(tmp_path / "001.jpg", ("eng",), seconds, program=str(program)) == NOTHING
     assert time.monotonic() - began < 50
