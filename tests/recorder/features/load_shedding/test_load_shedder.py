@@ -4,25 +4,89 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
+import av
 import pytest
 
+from capture.source import ColorMatrix
 from config.errors import EncoderError
 from config.settings.schema import LEAN_PRESET, Settings, VideoDefaults
 from devices.host.clock import NANOSECONDS
 from recorder.encode.x264 import VideoSettings
 from recorder.features.load_shedding.load_hook import make_hook
-from recorder.features.load_shedding.load_shedder import CHEAP, CHEAPEST
+from recorder.features.load_shedding.load_shedder import CHEAP, CHEAPEST, SUBJECT, LoadShedder
 from recorder.features.load_shedding.policy import PATIENCE_S
 from recorder.model.status import SheddingStep
+from recorder.program.frame_fanout import FrameFanout
 from recorder.session.request import SessionRequest
-from tests.support.relieved import SETTINGS, Rig, steep, until_taken
+from tests.support.simulated import SimulatedClock
 from tests.support.tracks import NotingEncoder
+
+SETTINGS = VideoSettings(320, 180, Fraction(30), ColorMatrix.BT601, 400_000, 400_000)
+
+
+class Told(list[tuple[str, dict[str, object]]]):
+    """An Emit that keeps kind and detail of every event."""
+
+    def __call__(self, kind: str, subject: str, message: str, **detail: object) -> None:
+        assert message
+        assert subject == SUBJECT
+        self.append((kind, detail))
+
+    @property
+    def steps(self) -> list[tuple[str, object]]:
+        return [(kind, detail["step"]) for kind, detail in self]
+
+
+class Rig:
+    """A PC that falls behind on a simulated clock."""
+
+    def __init__(
+        self, settings: VideoSettings = SETTINGS, encoder: NotingEncoder | None = None, *, looks: bool = True
+    ) -> None:
+        self.clock = SimulatedClock()
+        self.encoder = encoder or NotingEncoder()
+        self.told = Told()
+        self.live: list[tuple[str, int]] = []
+        """What the second encode was asked for, once for each change."""
+        self.viewers = FrameFanout(lambda *_: looks, lambda *_: looks, self.clock, self.simplify)
+        self.relief = LoadShedder(settings, self.encoder, self.viewers, clock=self.clock, emit=self.told)
+
+    def simplify(self, more_params: str, spacing: int) -> None:
+        if self.live[-1:] != [(more_params, spacing)]:
+            self.live.append((more_params, spacing))
+
+    @property
+    def asked(self) -> list[tuple[Fraction, str]]:
+        """The rate of each encoder that was asked for, and what makes it look for less."""
+        return [(settings.rate, settings.more_params) for settings in self.encoder.asked]
+
+    def run(self, seconds: float, *, filled: float, busy: float = 1.0) -> None:
+        """Take a picture thirty times a second."""
+        for _ in range(round(seconds * 30)):
+            self.clock.advance_to(self.clock.now_ns() + NANOSECONDS // 30)
+            self.viewers.offer("podium", av.VideoFrame(16, 16, "yuv420p"))
+            self.relief.update(round((1 - busy) * NANOSECONDS / 30), filled)
+
+
+def steep(rig: Rig, seconds: float = 0.6) -> None:
+    """Fall behind by nine tenths of a second a second."""
+    for number in range(round(seconds * 30)):
+        rig.run(1 / 30, filled=0.3 + 0.03 * number)
+
+
+def until_taken(rig: Rig, step: SheddingStep, *, filled: float) -> None:
+    """Let so much wait until `step` is taken."""
+    for _ in range(300):
+        if step in rig.relief.taken:
+            return
+        rig.run(1 / 30, filled=filled)
+    raise AssertionError(rig.relief.taken)
 
 
 def test_a_pc_that_keeps_up_is_looked_at_and_nothing_else() -> None:
     rig = Rig()
     rig.run(60, filled=0.1, busy=0.8)
-    assert rig.told.events == []
+    assert rig.told == []
     assert rig.encoder.asked == []
     assert rig.relief.behind_s == pytest.approx(0.1)
     assert rig.relief.busy == pytest.approx(0.8, abs=0.01)
@@ -34,7 +98,7 @@ def test_each_step_is_taken_in_its_order_and_told_with_what_was_measured() -> No
     rig.run(5, filled=0.5)
     names = [step.value for step in SheddingStep]
     assert rig.told.steps == [("stepped-down", name) for name in names]
-    assert [detail for _, _, detail in rig.told.events] == [
+    assert [detail for _, detail in rig.told] == [
         {"step": name, "steps": names[: index + 1], "behind_s": 0.5, "busy": 1.0} for index, name in enumerate(names)
     ]
     cheap = replace(SETTINGS, more_params=CHEAP)
@@ -62,7 +126,7 @@ def test_all_is_taken_back_in_the_end() -> None:
     assert rig.told.steps[4:] == [
         ("stepped-up", "detail"), ("stepped-up", "frame rate"), ("stepped-up", "viewers"), ("keeps-up", "encoder"),
     ]  # fmt: skip
-    assert [detail["steps"] for _, _, detail in rig.told.events[5:]] == [["encoder", "viewers"], ["encoder"], []]
+    assert [detail["steps"] for _, detail in rig.told[5:]] == [["encoder", "viewers"], ["encoder"], []]
     cheap = replace(SETTINGS, more_params=CHEAP)
     assert rig.encoder.asked[2:] == [replace(cheap, rate=Fraction(15)), cheap, SETTINGS]
     assert (rig.viewers.thins_previews, rig.viewers.thins_encode, rig.relief.spacing) == (False, False, 1)
@@ -94,7 +158,7 @@ def test_few_pictures_are_not_made_fewer(rate: Fraction, spacing: int) -> None:
 def test_what_is_told_has_two_places() -> None:
     rig = Rig()
     rig.run(1, filled=0.45678, busy=0.98765)
-    (_, _, detail) = rig.told.events[0]
+    _, detail = rig.told[0]
     assert (detail["behind_s"], detail["busy"]) == (0.46, 0.99)
 
 
@@ -125,11 +189,11 @@ def test_two_steps_at_once_are_one_change_of_the_encoder_and_each_is_told() -> N
     assert rig.relief.spacing == 2
     assert rig.encoder.asked == [], "what is left out is enough so far"
     rig.run(0.2, filled=0.15)
-    assert [(kind, detail["step"], detail["steps"]) for kind, _, detail in rig.told.events] == [
+    assert [(kind, detail["step"], detail["steps"]) for kind, detail in rig.told] == [
         ("stepped-down", "encoder", ["encoder"]),
         ("stepped-down", "frame rate", ["encoder", "frame rate"]),
     ]
-    assert {detail["behind_s"] for _, _, detail in rig.told.events} == {0.63}, "as it was when they were taken"
+    assert {detail["behind_s"] for _, detail in rig.told} == {0.63}, "as it was when they were taken"
     assert rig.asked == [(Fraction(15), CHEAP)]
 
 
@@ -161,13 +225,11 @@ def test_where_much_waits_even_so_more_is_left_out_until_little_waits() -> None:
     rig.run(5, filled=0.5)
     assert rig.relief.spacing == 4, "it was more once, and is not yet less than too much"
     rig.run(0.2, filled=0.3)
-    asked, told = list(rig.encoder.asked), list(rig.told.events)
+    asked, told = list(rig.encoder.asked), list(rig.told)
     for filled, spacing in ((0.3, 2), (0.5, 2), (0.51, 4), (0.31, 4), (0.3, 2)):
         rig.run(0.2, filled=filled)
         assert rig.relief.spacing == spacing
-    assert (rig.encoder.asked, rig.told.events) == (asked, told), (
-        "each change of the encoder would cost more than it saves"
-    )
+    assert (rig.encoder.asked, rig.told) == (asked, told), "each change of the encoder would cost more than it saves"
     assert rig.live[-1] == (CHEAPEST, 2)
 
 
@@ -208,7 +270,7 @@ def test_what_the_encoder_refuses_is_not_asked_for_again(capsys: pytest.CaptureF
     rig.run(20, filled=0.5)
     assert rig.told.steps[:2] == [("stepped-down", "viewers"), ("stepped-down", "frame rate")]
     assert rig.told.steps[2:] == [("stepped-down", "detail"), ("stepped-up", "detail")]
-    assert rig.told.events[-1][2]["steps"] == ["viewers", "frame rate"]
+    assert rig.told[-1][1]["steps"] == ["viewers", "frame rate"]
     assert rig.asked == [
         (Fraction(30), CHEAP), (Fraction(15), CHEAPEST), (Fraction(30), CHEAPEST), (Fraction(15), ""),
     ]  # fmt: skip

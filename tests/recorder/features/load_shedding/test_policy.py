@@ -170,23 +170,6 @@ def test_a_load_that_is_over_is_forgotten_slowly_the_last_step_first() -> None:
     assert len(pc.moves) == 2 * len(ALL)
 
 
-def test_it_is_not_taken_for_room_that_a_step_fits_just_so() -> None:
-    pc = Pc(need=1.5)  # 0.9 with the first step
-    pc.run(3600)
-    assert len(pc.moves) == 1
-
-
-def test_a_pause_in_a_load_that_is_shorter_than_our_patience_changes_nothing() -> None:
-    pc = Pc(need=1.5)
-    pc.run(10)
-    for _ in range(10):
-        pc.need = 0.3
-        pc.run(PATIENCE_S - 8)
-        pc.need = 1.5
-        pc.run(10)
-    assert len(pc.moves) == 1
-
-
 def test_going_up_in_vain_is_tried_less_and_less_often() -> None:
     pc = Pc(need=1.3)
     pc.busy = 0.5  # and so it looks as if there were room
