@@ -26,19 +26,19 @@ from tests.support.killing import kill_at_every_step
 LATER = RECEIVED + timedelta(hours=1)
 
 
+@pytest.fixture
+def dossier(tmp_path: Path) -> Dossier:
+    return made(tmp_path / "permohonan", tmp_path)
+
+
 def test_a_dossier_is_plain_files_that_nobody_else_can_read(tmp_path: Path) -> None:
-    os.umask(old := os.umask(0))
-    os.umask(0)  # whatever the umask lets through
+    before = os.umask(0)  # whatever the umask lets through
     try:
         dossier = made(tmp_path / "permohonan", tmp_path)
     finally:
-        os.umask(old)
-    modes = {
-        path.relative_to(tmp_path).as_posix(): stat.S_IMODE(path.stat().st_mode)
-        for path in (dossier.folder.parent, *dossier.folder.parent.rglob("*"))
-    }
-    assert {mode for path, mode in modes.items() if (tmp_path / path).is_dir()} == {0o700}
-    assert {mode for path, mode in modes.items() if (tmp_path / path).is_file()} == {0o600}
+        os.umask(before)
+    for path in (dossier.folder.parent, *dossier.folder.parent.rglob("*")):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
     known = json.loads((dossier.folder / REQUEST_FILE).read_text())
     assert (known["applicant"], known["letters"][0]["file"]) == ("Dr. Siti Aminah", "surat/permohonan-1.pdf")
     assert (dossier.folder / known["letters"][0]["file"]).read_bytes() == PDF
@@ -50,10 +50,9 @@ def test_a_dossier_is_plain_files_that_nobody_else_can_read(tmp_path: Path) -> N
     assert [event["kind"] for event in events] == ["created"]
 
 
-def test_every_change_is_kept_with_who_when_and_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_change_is_kept_with_who_when_and_before(dossier: Dossier, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.setenv(name, "rektor")  # whoever says so need not be
-    dossier = made(tmp_path / "permohonan", tmp_path)
     dossier.change(lambda request: with_change(request, LATER, "edited", place="Aula 2", note="direnovasi"))
     last = dossier.read().history[-1]
     assert (last.kind, last.at, last.note) == ("edited", LATER, "direnovasi")
@@ -71,9 +70,8 @@ def test_every_change_is_kept_with_who_when_and_before(tmp_path: Path, monkeypat
     assert "2. WR III mendisposisikan kepada Kepala BPKH: 2 jam / WR III -> Kepala BPKH passes it on: 2 h" in text
 
 
-def test_the_text_has_all_times_in_the_offices_zone_and_says_when_that_was_so(tmp_path: Path) -> None:
+def test_the_text_has_all_times_in_the_offices_zone_and_says_when_that_was_so(dossier: Dossier) -> None:
     """Whoever seals a session may run in UTC; the paper says WIB."""
-    dossier = made(tmp_path / "permohonan", tmp_path)
     started = at("2026-12-01 09:00").astimezone(UTC)
     recorded = RecordedSession(
         package="2026-12-01_0900_rapat-senat_77b0c2e1", uuid="77b0c2e1", path="/arsip/x", title="Rapat Senat",
@@ -93,8 +91,7 @@ def test_the_text_has_all_times_in_the_offices_zone_and_says_when_that_was_so(tm
     assert re.search("Semua waktu dalam / All times in +WIB\n", text)
 
 
-def test_a_paper_is_kept_once_and_never_in_place_of_another(tmp_path: Path) -> None:
-    dossier = made(tmp_path / "permohonan", tmp_path)
+def test_a_paper_is_kept_once_and_never_in_place_of_another(dossier: Dossier, tmp_path: Path) -> None:
     (dossier.folder / LETTERS / "permohonan-2.pdf").write_bytes(b"put there by hand")
     other = dossiers.paper(tmp_path, "lain.pdf", PDF + b"\n")
     letters = dossier.keep([dossiers.paper(tmp_path), other], "request", dossier.read().letters, LATER)
@@ -103,8 +100,7 @@ def test_a_paper_is_kept_once_and_never_in_place_of_another(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("left", [None, PDF + b"x"])
-def test_a_damaged_paper_is_put_back_when_it_is_attached_again(tmp_path: Path, left: bytes | None) -> None:
-    dossier = made(tmp_path / "permohonan", tmp_path)
+def test_a_damaged_paper_is_put_back_when_attached_again(dossier: Dossier, tmp_path: Path, left: bytes | None) -> None:
     letter = dossier.folder / dossier.read().letters[0].file
     letter.unlink()
     if left is not None:
@@ -114,19 +110,14 @@ def test_a_damaged_paper_is_put_back_when_it_is_attached_again(tmp_path: Path, l
     assert [path.name for path in letter.parent.iterdir()] == [letter.name]
 
 
-def test_changes_of_many_at_once_are_all_kept(tmp_path: Path) -> None:
-    dossier = made(tmp_path / "permohonan", tmp_path)
-
-    def add(name: str) -> None:
-        for number in range(10):
-            Dossier(dossier.folder).change(
-                lambda request, number=number: with_change(  # type: ignore[misc] # mypy knows no default of a lambda
-                    request, LATER, "assigned", staff=(*request.staff, f"{name}-{number}")
-                )
-            )
+def test_changes_of_many_at_once_are_all_kept(dossier: Dossier) -> None:
+    def add(number: int) -> None:
+        Dossier(dossier.folder).change(
+            lambda request: with_change(request, LATER, "assigned", staff=(*request.staff, str(number)))
+        )
 
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(add, "abcd"))
+        list(pool.map(add, range(40)))
     assert len(set(dossier.read().staff)) == 40
     assert len(dossier.read().history) == 41
 
@@ -198,8 +189,7 @@ def test_a_kill_while_a_dossier_is_changed_leaves_it_as_it_was_or_as_it_should_b
 def test_what_a_kill_left_half_made_goes_in_time(tmp_path: Path) -> None:
     left = tmp_path / "permohonan" / ".2026-11-23_lama_00000000.new"
     (left / LETTERS).mkdir(parents=True)
-    day_before = (RECEIVED - timedelta(days=1)).timestamp()
-    os.utime(left, (day_before, day_before))
+    os.utime(left, ((RECEIVED - timedelta(days=1)).timestamp(),) * 2)
     made(tmp_path / "permohonan", tmp_path)
     assert DossierStore(tmp_path / "permohonan").ids() == [ID]
     assert not left.exists()
@@ -215,42 +205,37 @@ def test_a_dossier_that_cannot_be_written_is_an_error_and_leaves_nothing(tmp_pat
 # Finding
 
 
-def test_a_request_is_found_by_what_people_call_it(tmp_path: Path) -> None:
-    dossier = made(tmp_path / "permohonan", tmp_path)
-    all_of_them = DossierStore(tmp_path / "permohonan")
+def test_a_request_is_found_by_what_people_call_it(dossier: Dossier) -> None:
     for key in (ID.upper(), "2026-11-23", UUID, "3f2a", " 123/un1 /2026 ", str(dossier.folder)):
-        assert all_of_them.find(key).folder == dossier.folder, key
+        assert DossierStore(dossier.folder.parent).find(key).folder == dossier.folder, key
 
 
 @pytest.mark.parametrize("key", ["", "3f2b", "123/UN1", "a" * 300 + "/b"])
-def test_what_means_no_request_is_an_error(tmp_path: Path, key: str) -> None:
-    made(tmp_path / "permohonan", tmp_path)
+def test_what_means_no_request_is_an_error(dossier: Dossier, key: str) -> None:
     with pytest.raises(DossierError, match="is called", check=because("missing")) as caught:
-        DossierStore(tmp_path / "permohonan").find(key)
+        DossierStore(dossier.folder.parent).find(key)
     assert len(caught.value.message) < 300
 
 
-def test_what_means_several_is_an_error_that_names_them(tmp_path: Path) -> None:
-    first = made(tmp_path / "permohonan", tmp_path)
-    other = DossierStore(first.folder.parent).dossier("2026-11-23_wisuda_77b0c2e1")
+def test_what_means_several_is_an_error_that_names_them(dossier: Dossier) -> None:
+    other = DossierStore(dossier.folder.parent).dossier("2026-11-23_wisuda_77b0c2e1")
     other.make(dossiers.request(id=other.id, uuid="77b0c2e1", event="Wisuda"), [], RECEIVED)
     for key in ("2026-11-23", "123/UN1/2026"):
         with pytest.raises(DossierError, match="means 2 requests", check=because("missing")) as caught:
-            DossierStore(first.folder.parent).find(key)
+            DossierStore(dossier.folder.parent).find(key)
         assert other.id in caught.value.message
     with pytest.raises(DossierError, check=because("missing")) as caught:
-        DossierStore(first.folder.parent).find("Rapat")
+        DossierStore(dossier.folder.parent).find("Rapat")
     assert ID in caught.value.hint
 
 
-def test_a_damaged_dossier_is_told_and_hides_no_other(tmp_path: Path) -> None:
-    first = made(tmp_path / "permohonan", tmp_path)
-    broken = first.folder.with_name("2026-11-24_rusak_00000000")
+def test_a_damaged_dossier_is_told_and_hides_no_other(dossier: Dossier) -> None:
+    broken = dossier.folder.with_name("2026-11-24_rusak_00000000")
     broken.mkdir()
     (broken / REQUEST_FILE).write_text('{"id": 1')
-    (first.folder.parent / "catatan").mkdir()  # somebody's own
-    found, damaged = DossierStore(first.folder.parent).read()
-    assert ([each.id for each in found], list(damaged)) == ([first.id], [broken.name])
+    (dossier.folder.parent / "catatan").mkdir()  # somebody's own
+    found, damaged = DossierStore(dossier.folder.parent).read()
+    assert ([each.id for each in found], list(damaged)) == ([dossier.id], [broken.name])
     with pytest.raises(DossierError, match="has unexpected content"):
         Dossier(broken).read()
 
@@ -266,8 +251,7 @@ def test_a_damaged_dossier_is_told_and_hides_no_other(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_somebody_wrote_into_it_by_hand_is_read_or_refused(tmp_path: Path, written: str, instead: str) -> None:
-    dossier = made(tmp_path / "permohonan", tmp_path)
+def test_what_somebody_wrote_into_it_by_hand_is_read_or_refused(dossier: Dossier, written: str, instead: str) -> None:
     text = (dossier.folder / REQUEST_FILE).read_text()
     assert written in text
     (dossier.folder / REQUEST_FILE).write_text(text.replace(written, instead))
@@ -275,9 +259,8 @@ def test_what_somebody_wrote_into_it_by_hand_is_read_or_refused(tmp_path: Path, 
         dossier.read()
 
 
-def test_a_package_that_was_being_sealed_counts_once_it_is_there(tmp_path: Path) -> None:
+def test_a_package_that_was_being_sealed_counts_once_it_is_there(dossier: Dossier, tmp_path: Path) -> None:
     """The note that it was sealed is lost when the recorder is killed right after the rename."""
-    dossier = made(tmp_path / "permohonan", tmp_path)
     package = tmp_path / "2026-11-24_0900_rapat-senat_77b0c2e1"
     note = RecordedSession(
         package=package.name, uuid="77b0c2e1", path=str(package), title="Rapat", started_at=RECEIVED, ended_at=LATER
@@ -286,7 +269,7 @@ def test_a_package_that_was_being_sealed_counts_once_it_is_there(tmp_path: Path)
     assert dossier.read().recordings[0].archived_at is None
     package.mkdir()
     (package / "tagmanifest-sha256.txt").touch()
-    os.utime(package / "tagmanifest-sha256.txt", (LATER.timestamp(), LATER.timestamp()))
+    os.utime(package / "tagmanifest-sha256.txt", (LATER.timestamp(),) * 2)
     assert dossier.read().recordings[0] == msgspec.structs.replace(note, archived_at=LATER)
 
 
