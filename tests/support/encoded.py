@@ -56,6 +56,10 @@ class SmallEncoder:
             *self._wrap(Track.AUDIO, self._audio.encode(sound)),
         ]
 
+    def several(self, frames: int) -> list[EncodedPacket]:
+        """Encode so many more frames and their sound."""
+        return [packet for _ in range(frames) for packet in self.next()]
+
     def flush(self) -> list[EncodedPacket]:
         """Return what the encoders still hold; nothing may follow."""
         return [*self._wrap(Track.VIDEO, self._video.encode(None)), *self._wrap(Track.AUDIO, self._audio.encode(None))]
