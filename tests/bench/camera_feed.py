@@ -19,6 +19,7 @@ import simplejpeg  # type: ignore[import-untyped]  # ships no types
 
 from capture.synthetic.video import SyntheticPainter
 from devices.host.clock import NANOSECONDS
+from tests.bench.material import Clip, write
 
 RATE = 30
 WIDTH, HEIGHT = 640, 360
@@ -28,17 +29,10 @@ _QUALITY = 85
 
 def film(path: Path, seconds: float) -> None:
     """Make a film for it: the pictures of the synthetic camera, each a JPEG."""
+    clip = Clip(path, WIDTH, HEIGHT, RATE, round(seconds * RATE), 0)
     painter = SyntheticPainter(WIDTH, HEIGHT, Fraction(RATE))
-    with av.open(str(path), "w", format="matroska") as sink:
-        stream = sink.add_stream("mjpeg", RATE)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuvj420p"
-        for number in range(round(seconds * RATE)):
-            picture = painter.draw(number).to_ndarray(format="bgr24")
-            packet = av.Packet(bytes(simplejpeg.encode_jpeg(picture, _QUALITY, "BGR", "420")))
-            packet.stream, packet.time_base = stream, Fraction(1, RATE)
-            packet.pts = packet.dts = number
-            packet.duration, packet.is_keyframe = 1, True
-            sink.mux(packet)
+    pictures = (painter.draw(number).to_ndarray(format="bgr24") for number in range(clip.pictures))
+    write(clip, (bytes(simplejpeg.encode_jpeg(picture, _QUALITY, "BGR", "422")) for picture in pictures))
 
 
 class Unseekable(io.RawIOBase):

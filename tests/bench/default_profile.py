@@ -10,13 +10,12 @@ from pathlib import Path
 
 from tests.bench.footage import footage
 from tests.bench.material import Clip, clips
-from tests.bench.pairs import Bench, Line, Match, Pair, cpu_line, interleaved
+from tests.bench.pairs import Bench, Line, Match, cpu_line, interleaved
 from tests.bench.peers import Job, check_pictures, ffmpeg_job, liput_job, output, usage
 from tests.bench.quality import vmaf
 
 ROW = "default"
 CPU_BAR, MEMORY_BAR = 0.68, 0.92
-LOST_BAR = 0.0
 
 
 def default_profile(bench: Bench) -> Iterator[Line]:
@@ -26,25 +25,20 @@ def default_profile(bench: Bench) -> Iterator[Line]:
     match = Match(partial(liput_job, mix), partial(ffmpeg_job, mix), mix.pictures, same_settings=False)
     pairs = interleaved(bench, ROW, match)
     yield cpu_line(ROW, "mix", CPU_BAR, pairs)
-    yield memory_line(pairs)
+    peaks = {
+        "liput_mb": max(pair.ours.peak_mb for pair in pairs),
+        "peer_mb": max(pair.peers.peak_mb for pair in pairs),
+    }
+    yield Line(ROW, "memory", MEMORY_BAR, tuple(pair.memory for pair in pairs), "of ffmpeg's peak", peaks)
     for name, clip in {**footage(bench.cache), **ours}.items():
         line = vmaf_line(ROW, name, *(judged(make, clip) for make in (liput_job, ffmpeg_job)))
         bench.say(f"{name}: VMAF {line.behind['liput_vmaf']:.2f}, ffmpeg's {line.behind['peer_vmaf']:.2f}")
         yield line
 
 
-def memory_line(pairs: list[Pair]) -> Line:
-    """Return the line of what was resident at most."""
-    behind = {
-        "liput_mb": max(pair.ours.peak_mb for pair in pairs),
-        "peer_mb": max(pair.peers.peak_mb for pair in pairs),
-    }
-    return Line(ROW, "memory", MEMORY_BAR, tuple(pair.memory for pair in pairs), "of ffmpeg's peak", behind)
-
-
 def vmaf_line(row: str, name: str, ours: float, peers: float) -> Line:
     """Return the line of how much lower our VMAF is; below 0 where it is higher."""
-    return Line(row, f"VMAF, {name}", LOST_BAR, (peers - ours,), "lower VMAF", {"liput_vmaf": ours, "peer_vmaf": peers})
+    return Line(row, f"VMAF, {name}", 0.0, (peers - ours,), "lower VMAF", {"liput_vmaf": ours, "peer_vmaf": peers})
 
 
 def judged(make: Callable[[Clip, Path], Job], clip: Clip, *, varies: bool = False) -> float:

@@ -59,8 +59,8 @@ def endless(packets: list[EncodedPacket]) -> Iterator[EncodedPacket]:
         turn += 1
 
 
-def cpu_s(count: int, nginx: NginxRtmp) -> tuple[float, float]:
-    """Stream to `count` destinations; return the seconds of CPU that took us and our children, and bits a second."""
+def cpu_s(count: int, nginx: NginxRtmp) -> float:
+    """Stream to `count` destinations; return the seconds of CPU that took us and our children."""
     encoder, packets = loop()
     targets = [StreamTarget(f"d{number}", secret_url(nginx.url(f"good{count}{number}"))) for number in range(count)]
     destinations = [
@@ -68,21 +68,19 @@ def cpu_s(count: int, nginx: NginxRtmp) -> tuple[float, float]:
     ]
     for destination in destinations:
         destination.start()
-    source, began, sent = endless(packets), time.monotonic(), 0
+    source, began = endless(packets), time.monotonic()
 
     def pump(seconds: float) -> None:
-        nonlocal sent
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             packet = next(source)
             time.sleep(max(0.0, began + packet.dts_s - time.monotonic()))
-            sent += len(packet.data)
             for destination in destinations:
                 destination.put(packet)
 
     pump(SETTLE_S)
     assert all(destination.status().state == "live" for destination in destinations)
-    before, sent = _family(), 0
+    before = _family()
     pump(MEASURE_S)
     took = _family() - before
     assert all(destination.status().dropped == 0 for destination in destinations)
@@ -90,7 +88,7 @@ def cpu_s(count: int, nginx: NginxRtmp) -> tuple[float, float]:
         destination.stop()
     encoder.close()
     wait_for(lambda: not children(), what="the end of the connections")
-    return took, sent * 8 / MEASURE_S
+    return took
 
 
 def _family() -> float:
@@ -115,4 +113,4 @@ def destination(bench: Bench) -> Iterator[Line]:
 def measured(counts: Sequence[int]) -> list[float]:
     """Return what so many destinations take of a core, each of `counts`; of a server of our own."""
     with tempfile.TemporaryDirectory(prefix="liput-bench-") as folder, NginxRtmp(Path(folder)) as nginx:
-        return [cpu_s(count, nginx)[0] / MEASURE_S for count in counts]
+        return [cpu_s(count, nginx) / MEASURE_S for count in counts]

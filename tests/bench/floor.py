@@ -1,67 +1,77 @@
-"""How much of the job is Liput's own: `python -m tests.bench.floor [--clips mix,slides,camera] [--runs 3]`.
+"""The libraries alone, beside GStreamer: `python -m tests.bench.floor` tells how much of the job is not of Liput.
 
-By turns, with the same settings: a session, the same libraries with nothing around them (tests/bench/bare_job.py),
-GStreamer, and the ffmpeg command, by whose CPU seconds the others are told (the median of the ratios, least, most).
+One loop decodes with libjpeg-turbo, encodes with x264 and AAC, and muxes MP4 and FLV: no session, no clock, no meters,
+no queues, no syncs, no archive. A JPEG that is the one before is not decoded again, as in a session.
 """
 
-import argparse
-import statistics
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
+import av
+import numpy as np
 import platformdirs
 
-from tests.bench.material import NAMES, Clip, clips
-from tests.bench.pairs import check_settings
-from tests.bench.peers import Job, check_pictures, ffmpeg_job, gstreamer_job, liput_job, output, usage
+from capture.media.jpeg import JpegDecoder
+from capture.source import ColorMatrix
+from recorder.encode.encoder import AudioSettings, Encoder
+from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings
+from recorder.model.packet import EncodedPacket, Track
+from tests.bench.material import BIT_RATE, RATE, Clip, clips
+from tests.bench.pairs import Bench, Match, cpu_line, interleaved
+from tests.bench.peers import Job, gstreamer_job
+from tests.bench.sinks import MuxedFile
 
 
 def bare_job(clip: Clip, folder: Path) -> Job:
-    """Return the job with nothing but the libraries."""
-    form = ("--rate", str(clip.rate), "--bit-rate", str(clip.bit_rate))
-    return Job("bare", (sys.executable, "-m", "tests.bench.bare_job", *form, str(folder), str(clip.path)))
+    return Job("bare", (sys.executable, "-m", "tests.bench.floor", str(folder), str(clip.path)))
 
 
-SIDES: Mapping[str, Callable[[Clip, Path], Job]] = {
-    "session": lambda clip, folder: liput_job(clip, folder, "--as-peers"),
-    "bare": bare_job,
-    "gstreamer": gstreamer_job,
-}
+def run(folder: Path, clip: Path) -> None:
+    """Do the job."""
+    with av.open(str(clip)) as source:
+        video, audio = source.streams.video[0], source.streams.audio[0]
+        size, rate = (video.width, video.height), Fraction(RATE)
+        settings = VideoSettings(*size, rate, ColorMatrix.BT601, BIT_RATE, BIT_RATE, x264_params="")
+        encoder = Encoder(settings, AudioSettings(channels=2, bit_rate=128_000))
+        outputs = [MuxedFile(folder / f"out.{kind}", kind, encoder.templates) for kind in ("mp4", "flv")]
+        decoder = JpegDecoder(size)
+        ticks = Fraction(video.time_base.num, video.time_base.den) / VIDEO_TIME_BASE
+        position = 0
+        for packet in source.demux(video, audio):
+            encoded: list[EncodedPacket] = []
+            if packet.stream is video and packet.size:
+                encoded = encoder.encode_video(decoder.decode(bytes(packet)), round((packet.pts or 0) * ticks))
+            elif packet.size:
+                for frame in audio.codec_context.decode(packet):
+                    samples = frame.to_ndarray().reshape(-1, 2).astype(np.int16, copy=False)
+                    encoded += encoder.encode_audio(samples, position)
+                    position += len(samples)
+            _write(outputs, encoded)
+        for track in (Track.VIDEO, Track.AUDIO):
+            _write(outputs, encoder.flush(track))
+    for output in outputs:
+        output.close()
+    encoder.close()
 
 
-def turns(clip: Clip, sides: Mapping[str, Callable[[Clip, Path], Job]], runs: int) -> Iterator[dict[str, float]]:
-    """Yield the CPU seconds of every side and of ffmpeg, so many times; raises JobFailed where one did less."""
-    for _ in range(runs):
-        took = {}
-        with tempfile.TemporaryDirectory(prefix="liput-bench-") as name:
-            films = {}
-            for side, make in {"ffmpeg": ffmpeg_job, **sides}.items():
-                folder = Path(name) / side
-                folder.mkdir()
-                job = make(clip, folder)
-                took[side] = usage(job, folder).cpu_s
-                check_pictures(job, folder, clip.pictures)
-                films[side] = output(folder, job.outputs[0])
-                check_settings(films[side], films["ffmpeg"])
-        yield took
+def _write(outputs: list[MuxedFile], packets: list[EncodedPacket]) -> None:
+    for packet in packets:
+        for output in outputs:
+            output.put(packet)
 
 
 def main() -> None:
-    """Print a line for each clip and side."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--clips", default=",".join(NAMES))
-    parser.add_argument("--runs", type=int, default=3)
-    told = parser.parse_args()
-    known = clips(platformdirs.user_cache_path("liput") / "bench")
-    for name in told.clips.split(","):
-        found = list(turns(known[name], SIDES, told.runs))
-        for side in SIDES:
-            shares = [took[side] / took["ffmpeg"] for took in found]
-            cpu_s = statistics.median(took[side] for took in found)
-            spread = f"{min(shares):.3f} to {max(shares):.3f}"
-            print(f"{name}, {side}: {cpu_s:.2f} s, {statistics.median(shares):.3f} of ffmpeg ({spread})", flush=True)
+    """Do the job of the two paths that are given; without them, print a line for each clip."""
+    if len(sys.argv) > 1:
+        run(*map(Path, sys.argv[1:]))
+        return
+    bench = Bench(platformdirs.user_cache_path("liput") / "bench", say=print)
+    for name, clip in clips(bench.cache).items():
+        match = Match(partial(bare_job, clip), partial(gstreamer_job, clip), clip.pictures)
+        line = cpu_line("floor", name, 1.0, interleaved(bench, name, match), "GStreamer")
+        print(f"{name}: {line.median:.3f} {line.unit}")
 
 
 if __name__ == "__main__":

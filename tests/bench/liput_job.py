@@ -65,11 +65,6 @@ class Counted(VideoSource):
         self._source.close()
 
 
-def recorded_cpu_s(folder: Path) -> float:
-    """Return what the job that ran in `folder` had taken of the processor when its recording ended."""
-    return float((folder / RECORDED).read_text())
-
-
 def tell(event: Event) -> None:
     """Put what happened into the log, for the case that the job fails."""
     print(event, file=sys.stderr)
@@ -88,20 +83,18 @@ def words() -> argparse.Namespace:
     """Return what is to be done."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("clips", nargs="+", help="files, or the word synthetic")
+    parser.add_argument("clips", nargs="+")
     parser.add_argument("--size", default="1920x1080")
     parser.add_argument("--rate", type=Fraction, default=Fraction(30))
     parser.add_argument("--bit-rate", type=int, default=4_500_000)
     parser.add_argument("--as-peers", action="store_true", help="x264's own settings for veryfast")
     parser.add_argument("--preset", default=LEAN_PRESET)
-    parser.add_argument("--x264", help="x264's parameters in place of those that Liput chooses")
     parser.add_argument("--layout", default=SINGLE)
     parser.add_argument("--isolate", action="store_true", help="each clip is also recorded apart, as cameras are")
     parser.add_argument("--live", action="store_true", help="as time passes")
     parser.add_argument("--adaptive", action="store_true", help="fewer pictures while they stand still")
     parser.add_argument("--low-latency", action="store_true", help="as the low-latency profile has it")
     parser.add_argument("--delays", action="store_true", help="write how long each picture took to FOLDER/delays.json")
-    parser.add_argument("--for", type=float, dest="seconds", help="seconds of a synthetic source")
     return parser.parse_args()
 
 
@@ -130,7 +123,7 @@ def main() -> int:
     clock = SystemClock()
     asked = SessionRequest(
         title="Bench", videos=tuple(told.clips), audios=(told.clips[0],), live=told.live, layout=told.layout,
-        isolate=told.isolate, duration_s=told.seconds, archive=told.folder / "archive",
+        isolate=told.isolate, archive=told.folder / "archive",
     )  # fmt: skip
     planned = plan_session(asked, settings, clock)
     delays = Delays(told.folder / "delays.json") if told.delays else None
@@ -140,7 +133,7 @@ def main() -> int:
     ]
     plan = dataclasses.replace(
         planned.plan,
-        x264_params="" if told.as_peers else told.x264,
+        x264_params="" if told.as_peers else None,
         pictures=[
             dataclasses.replace(picture, source=source)
             for picture, source in zip(planned.plan.pictures, counted, strict=True)

@@ -34,7 +34,7 @@ type Words = Callable[[Path, str], tuple[str, ...]]
 
 def playable(bench: Bench) -> Iterator[Line]:
     """Stream by turns."""
-    film = bench.cache / "numbered-v1.mkv"
+    film = bench.cache / "numbered-v2.mkv"
     if not film.exists():
         film.parent.mkdir(parents=True, exist_ok=True)
         camera_feed.film(film, SECONDS)

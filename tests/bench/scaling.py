@@ -1,4 +1,4 @@
-"""Row `scale`: how CPU grows with sources and destinations, as a table and a plot; the bar: along a line.
+"""Row `scale`: how CPU grows with sources and destinations; the bar: along a line (tests/bench/plot.py draws it).
 
 Sources: cameras of 1080p30, all of them shown side by side, as CPU for a second of media. Destinations: as row
 `destination`. The length, up to eight hours, is part of tests/proofs/endurance.py.
@@ -14,25 +14,17 @@ from tests.bench.destinations import measured
 from tests.bench.material import clips
 from tests.bench.pairs import Bench, Line
 from tests.bench.peers import check_pictures, liput_job, usage
-from tests.bench.plot import plot
 
 ROW = "scale"
 BAR = 0.10
 """So far from the straight line that fits best each point may be, as a part of the largest."""
 SOURCES, DESTINATIONS = (1, 2, 3, 4), (1, 2, 4, 8)
-PLOT = "scale.svg"
 
 
 def scale(bench: Bench) -> Iterator[Line]:
-    """Measure each series once; `bench.pairs` does not count here. Leaves the plot in the benchmark's folder."""
-    series = {
-        "sources": dict(zip(SOURCES, map(_sources(bench), SOURCES), strict=True)),
-        "destinations": dict(zip(DESTINATIONS, measured(DESTINATIONS), strict=True)),
-    }
-    for name, points in series.items():
-        yield line_of(name, points)
-    (bench.cache / PLOT).write_text(plot(series))
-    bench.say(f"{ROW}: the plot is {bench.cache / PLOT}")
+    """Measure each series once; `bench.pairs` does not count here."""
+    yield line_of("sources", dict(zip(SOURCES, map(_sources(bench), SOURCES), strict=True)))
+    yield line_of("destinations", dict(zip(DESTINATIONS, measured(DESTINATIONS), strict=True)))
 
 
 def line_of(name: str, points: Mapping[int, float]) -> Line:

@@ -16,17 +16,7 @@ from capture.source import Frame
 from recorder.encode.encoder import AUDIO_TIME_BASE
 from recorder.encode.x264 import VIDEO_TIME_BASE
 from recorder.model.packet import EncodedPacket, Track
-from tests.bench import (
-    adaptive,
-    bench,
-    inset,
-    isolating,
-    playable,
-    rows,
-    scaling,
-    sinks,
-    watches,
-)
+from tests.bench import adaptive, bench, inset, isolating, playable, rows, scaling, sinks, watches
 from tests.bench.camera_feed import RATE
 from tests.bench.material import Clip, camera_jpeg, slide_jpeg, write
 from tests.bench.pairs import Bench, Line, Match, Pair, cpu_line, interleaved, measure
@@ -36,7 +26,6 @@ from tests.bench.peers import (
     Usage,
     check_pictures,
     ffmpeg_job,
-    liput_job,
     output,
     picture_count,
     usage,
@@ -60,16 +49,10 @@ def told(monkeypatch: pytest.MonkeyPatch, *lines: Line, fails: str = "") -> None
     monkeypatch.setattr(sys, "argv", ["bench", "--json", "--rows", "ffmpeg"])
 
 
-def test_the_median_counts_and_a_bar_may_be_reached() -> None:
-    assert Line("x", "y", 0.8, (0.9, 0.8, 0.1), "").median == 0.8
-    assert Line("x", "y", 0.8, (0.9, 0.8, 0.1), "").holds
-    assert not Line("x", "y", 0.8, (0.9, 0.81, 0.1), "").holds
-
-
 def test_the_document_is_that_of_the_contract(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told(monkeypatch, Line("ffmpeg", "mix", 0.84, (0.8, 0.9, 0.7), "of ffmpeg's CPU", {"liput_cpu_s": 8.0}))
+    told(monkeypatch, Line("ffmpeg", "mix", 0.8, (0.8, 0.9, 0.7), "of ffmpeg's CPU", {"liput_cpu_s": 8.0}))
     assert bench.main() == 0
     document = json.loads(capsys.readouterr().out)
     mix = document["clips"]["mix"]["ffmpeg"]
@@ -78,8 +61,8 @@ def test_the_document_is_that_of_the_contract(
     assert mix["liput_cpu_s"] == 8.0
 
 
-def test_a_bar_that_is_missed_shows_in_the_exit_status(monkeypatch: pytest.MonkeyPatch) -> None:
-    told(monkeypatch, Line("ffmpeg", "slides", 0.65, (0.66,), ""))
+def test_a_bar_that_the_median_misses_shows_in_the_exit_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    told(monkeypatch, Line("ffmpeg", "slides", 0.65, (0.66, 0.7, 0.1), ""))
     assert bench.main() == 1
 
 
@@ -104,9 +87,8 @@ def test_what_is_not_known_is_refused(monkeypatch: pytest.MonkeyPatch, words: li
 
 
 def test_the_watches_are_measured_over_what_cards_send() -> None:
-    payloads, pictures, decode_s = watches.material("slides")
+    payloads, pictures = watches.material("slides")
     assert {(picture.width, picture.height, picture.format.name) for picture in pictures} == {(1920, 1080, "yuv420p")}
-    assert decode_s > 0
     pairs = list(itertools.pairwise(payloads))
     assert not any(before is after for before, after in pairs)
     assert any(before == after for before, after in pairs)
@@ -197,7 +179,6 @@ def test_what_is_new_is_known_from_the_clip(tmp_path: Path) -> None:
 
 
 BURN = "import time\nwhile time.process_time() < 0.3: pass"
-GRAB = "import time; held = bytearray(b'x') * 120_000_000; time.sleep(0.5)"
 
 
 def encode(folder: Path, pictures: int, *options: str) -> Job:
@@ -205,8 +186,7 @@ def encode(folder: Path, pictures: int, *options: str) -> Job:
     source = ("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=64x48:r=30", "-frames:v", str(pictures))
     sinks = ("-flags", "+global_header", "-f", "tee", "-map", "0:v")
     return Job(
-        "ffmpeg",
-        (*source, "-c:v", "libx264", *options, *sinks, f"[f=mp4]{folder}/out.mp4|[f=flv]{folder}/out.flv"),
+        "ffmpeg", (*source, "-c:v", "libx264", *options, *sinks, f"[f=mp4]{folder}/out.mp4|[f=flv]{folder}/out.flv")
     )
 
 
@@ -218,7 +198,8 @@ def test_the_time_of_a_process_and_its_children_is_counted(tmp_path: Path) -> No
 
 def test_the_memory_of_a_job_is_its_own(tmp_path: Path) -> None:
     ours = bytearray(b"x" * 200_000_000)
-    assert 120 < usage(Job("x", (sys.executable, "-c", GRAB)), tmp_path).peak_mb < 180
+    grab = "import time; held = bytearray(b'x') * 120_000_000; time.sleep(1)"
+    assert 120 < usage(Job("x", (sys.executable, "-c", grab)), tmp_path).peak_mb < 180
     assert len(ours) == 200_000_000
 
 
@@ -275,20 +256,6 @@ def test_liput_and_its_peer_do_the_same(clip: Clip) -> None:
     assert said == [f"small: {pair.ours.cpu_s:.2f} s, the peer {pair.peers.cpu_s:.2f} s: {pair.cpu:.3f}"]
 
 
-@pytest.mark.slow
-def test_x264_is_told_what_the_job_is_told(clip: Clip, tmp_path: Path) -> None:
-    found: dict[str, dict[str, str]] = {}
-    for name, more in (("peers", ("--as-peers",)), ("given", ("--x264", "ref=2"))):
-        folder = tmp_path / name
-        folder.mkdir()
-        job = liput_job(clip, folder, *more)
-        usage(job, folder)
-        check_pictures(job, folder, clip.pictures)
-        found[name] = x264_options(output(folder, job.outputs[0]))
-    assert found["peers"]["ref"] == "1"
-    assert found["given"]["ref"] == "2"
-
-
 @pytest.fixture(scope="module")
 def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Provide a source, and what becomes of it with much and with little compression."""
@@ -337,12 +304,9 @@ def test_a_damaged_file_does_not_play(films: dict[str, Path], tmp_path: Path) ->
         check_plays(damaged)
 
 
-ONCE = Bench(Path(), pairs=1)
-
-
 @pytest.mark.slow
 def test_both_sides_put_one_clip_into_the_corner_of_another(clip: Clip) -> None:
-    (whole,) = interleaved(ONCE, "inset", inset.match_of(clip, clip))
+    (whole,) = interleaved(Bench(Path(), pairs=1), "inset", inset.match_of(clip, clip))
     stage = inset.stage(clip, clip, ours_first=True)
     assert 0 < stage.ours.cpu_s < whole.ours.cpu_s
     assert 0 < stage.peers.cpu_s < whole.peers.cpu_s
@@ -353,7 +317,6 @@ def test_each_camera_has_a_file_of_its_own(clip: Clip) -> None:
     for apart in (True, False):
         took = isolating.measured((clip, clip), apart=apart)
         assert 0 < took.recorded_s < took.sealed_s
-    assert 0 < isolating.written_cpu_s((clip, clip)) < took.recorded_s
 
 
 @pytest.mark.slow

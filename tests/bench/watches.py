@@ -1,13 +1,11 @@
 """What the watches of pictures cost: CPU seconds of a 1080p30 source that is watched, less those of one that is not.
 
 The source gives JPEGs and has its pictures decoded beforehand, more of them than any cache holds, so that what is
-measured is the watches and not how evenly a decoder runs. What decoding takes is measured apart, to compare with.
+measured is the watches and not how evenly a decoder runs.
 """
 
-import statistics
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
 import av
@@ -29,6 +27,7 @@ from tests.support.workers import judged_video
 BAR_PERCENT = 1.0
 """Of a core, for one source."""
 NAMES = ("camera", "slides", "uncompressed")
+_MEDIA_S, _PAIRS = 300, 5
 _PICTURES = 16
 _SLIDE_FRAMES = 3 * RATE
 
@@ -61,51 +60,17 @@ class Replay(VideoSource):
         """Nothing to let go of."""
 
 
-@dataclass(frozen=True)
-class Cost:
-    """CPU seconds for `media_s` seconds of pictures: watched, not watched, and decoding them."""
-
-    media_s: float
-    watched_s: float
-    bare_s: float
-    decode_s: float
-
-    @property
-    def percent(self) -> float:
-        """What watching takes of a core."""
-        return 100 * (self.watched_s - self.bare_s) / self.media_s
-
-    @property
-    def decode_percent(self) -> float:
-        """What decoding takes of a core; 0 where nothing was decoded."""
-        return 100 * self.decode_s / self.media_s
-
-    def summary(self) -> dict[str, float]:
-        """Return the figures for the JSON document; `ratio` is watched to not watched, where decoding was measured."""
-        figures = {
-            "cpu_percent": round(self.percent, 3),
-            "bar_percent": BAR_PERCENT,
-            "decode_percent": round(self.decode_percent, 2),
-            "media_s": self.media_s,
-        }
-        if self.decode_s:
-            whole = self.decode_percent + 100 * self.bare_s / self.media_s
-            figures["ratio"] = round((whole + self.percent) / whole, 4)
-        return figures
+def measure(name: str) -> tuple[float, ...]:
+    """Return what watching a kind of source takes of a core, in percent: of each pair of runs."""
+    payloads, pictures = material(name)
+    more = []
+    for _ in range(_PAIRS):
+        bare_s, watched_s = (_seconds(payloads, pictures, is_watched=watched) for watched in (False, True))
+        more.append(100 * (watched_s - bare_s) / _MEDIA_S)
+    return tuple(more)
 
 
-def measure(name: str, media_s: float = 300.0, pairs: int = 5) -> Cost:
-    """Measure one kind of source, in interleaved pairs of which the median counts."""
-    payloads, pictures, decode_s = material(name)
-    count = round(media_s * RATE)
-    watched, bare = [], []
-    for _ in range(pairs):
-        bare.append(_seconds(payloads, pictures, count, is_watched=False))
-        watched.append(_seconds(payloads, pictures, count, is_watched=True))
-    return Cost(media_s, statistics.median(watched), statistics.median(bare), decode_s * media_s)
-
-
-def _seconds(payloads: Sequence[bytes], pictures: Sequence[av.VideoFrame], count: int, *, is_watched: bool) -> float:
+def _seconds(payloads: Sequence[bytes], pictures: Sequence[av.VideoFrame], *, is_watched: bool) -> float:
     clock = SimulatedClock()
     source = VideoWorker(replay := Replay(payloads, pictures, clock), clock)
     if is_watched:
@@ -115,26 +80,25 @@ def _seconds(payloads: Sequence[bytes], pictures: Sequence[av.VideoFrame], count
         source, _ = judged_video(replay, device, patience_for(Settings(), kind), tracker)
     source.open()
     began = time.process_time()
-    for _ in range(count):
+    for _ in range(_MEDIA_S * RATE):
         frame = source.read(0.1)
         if frame is not None:
             source.decode(frame)
     return time.process_time() - began
 
 
-def material(name: str) -> tuple[list[bytes], list[av.VideoFrame], float]:
-    """Return payloads, decoded pictures, and the CPU seconds that a second of them takes to decode."""
+def material(name: str) -> tuple[list[bytes], list[av.VideoFrame]]:
+    """Return payloads and decoded pictures."""
     camera = [camera_jpeg(number) for number in range(_PICTURES)]
     if name == "camera":
-        return camera, list(_decoded(camera)), _decode_seconds(camera)
+        return camera, list(_decoded(camera))
     if name == "uncompressed":
         payloads = [bytes(WIDTH * HEIGHT * 2 - 1) + number.to_bytes() for number in range(_PICTURES)]
-        return payloads, list(_decoded(camera)), 0.0
+        return payloads, list(_decoded(camera))
     slides = [slide_jpeg(number) for number in range(_PICTURES)]
     pictures = [picture for picture in _decoded(slides) for _ in range(_SLIDE_FRAMES)]
     # Equal bytes in two places: a driver never gives the same object twice, which would be equal at a glance.
-    payloads = [copy for slide in slides for copy in [slide, slide[:-1] + slide[-1:]] * (_SLIDE_FRAMES // 2)]
-    return payloads, pictures, _decode_seconds(payloads)
+    return [copy for slide in slides for copy in [slide, slide[:-1] + slide[-1:]] * (_SLIDE_FRAMES // 2)], pictures
 
 
 def _decoded(jpegs: Sequence[bytes]) -> Iterator[av.VideoFrame]:
@@ -149,11 +113,3 @@ def _kept(picture: av.VideoFrame) -> av.VideoFrame:
     for source, target in zip(plane_views(picture), plane_views(copy), strict=True):
         target[:] = source
     return tag_frame(copy, ColorMatrix.BT601)
-
-
-def _decode_seconds(payloads: Sequence[bytes]) -> float:
-    decoder = JpegDecoder((WIDTH, HEIGHT))
-    began = time.process_time()
-    for number in range(10 * RATE):
-        decoder.decode(payloads[number % len(payloads)])
-    return (time.process_time() - began) / 10
