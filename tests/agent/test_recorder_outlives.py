@@ -138,53 +138,47 @@ def test_sleep_and_lock_are_held_off_from_arming_to_the_end_and_its_heart_beats(
 
 # Clients that hang, flood, talk rubbish or come in crowds, at a real recorder
 
-WATCHER = """
-import sys
+CONNECT = """
+import os, sys
+from contextlib import suppress
 from pathlib import Path
 from recorder.running import access
-c = access.connect_to(Path(sys.argv[1]), 60.0)
+
+def connect(timeout_s=1.0):
+    return access.connect_to(Path(sys.argv[1]), timeout_s)
+"""
+WATCHER = """
+c = connect(60.0)
 c.sendall(b'{"command": "watch", "every_s": 0.1, "events_from": 0}\\n')
 c.recv(10)
 print(flush=True)
 while c.recv(4096): pass
 """
 FLOODER = """
-import sys
-from pathlib import Path
-from recorder.running import access
-c = access.connect_to(Path(sys.argv[1]), 60.0)
+c = connect(60.0)
 print(flush=True)
 c.sendall(100_000 * b'{"command": "status"}\\n')
 """
 CROWD = """
-import sys
-from pathlib import Path
-from recorder.running import access
 print(flush=True)
 while True:
-    try:
-        access.connect_to(Path(sys.argv[1]), 1.0).close()
-    except OSError:
-        pass
+    with suppress(OSError):
+        connect().close()
 """
 GARBAGE = """
-import os, sys
-from pathlib import Path
-from recorder.running import access
 print(flush=True)
 while True:
-    try:
-        access.connect_to(Path(sys.argv[1]), 1.0).sendall(os.urandom(1_000_000))
-    except OSError:
-        pass
+    with suppress(OSError):
+        connect().sendall(os.urandom(1_000_000))
 """
-MARKS = 3
 
 
 @contextlib.contextmanager
 def client(code: str, path: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a client in a process of its own; it has begun when this returns, and is gone afterwards."""
-    with subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, cwd=ROOT) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", CONNECT + code, str(path)], stdout=subprocess.PIPE, cwd=ROOT
+    ) as process:
         assert process.stdout
         assert process.stdout.readline() == b"\n"
         try:
@@ -208,7 +202,7 @@ def test_hostile_clients_cost_the_recording_and_a_good_client_nothing(room: Room
         half.sendall(b'{"command": "st')
         hangs = stack.enter_context(closing(access.connect_to(folder.preview, 10.0)))
         hangs.sendall(b'{"source": "program", "fps": 5, "width": 1280}\n')
-        for number in range(MARKS):
+        for number in range(3):
             assert command.liput(room.home, "mark", f"tanda {number}", timeout=20).returncode == 0
         assert command.liput(room.home, "stop", timeout=30).returncode == 0
         assert session.wait() == 0, session.seen[-1]
@@ -222,4 +216,4 @@ def test_hostile_clients_cost_the_recording_and_a_good_client_nothing(room: Room
     told = command.of_type(session.seen, "event")
     assert told == command.lines((package / "metadata/events.jsonl").read_text())
     marks = [line["subject"] for line in told if line["kind"] == "mark"]
-    assert marks == [f"tanda {number}" for number in range(MARKS)]
+    assert marks == [f"tanda {number}" for number in range(3)]
