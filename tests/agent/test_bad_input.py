@@ -96,18 +96,6 @@ def test_names_of_files_and_folders_need_not_be_unicode(room: Room) -> None:
     assert (listed.returncode, "arsip-\ufffd" in listed.stdout) == (0, True)
 
 
-def test_help_needs_no_settings_and_loads_no_media_library(room: Room) -> None:
-    room.settings.write_text("broken")
-    listing = (
-        "import sys, atexit; atexit.register(lambda: print(*sys.modules)); from agent.cli import main; main.main()"
-    )
-    done = command.run_python(room.home, listing, "--help")
-    assert done.stdout.startswith("Usage: liput")
-    loaded = {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()}
-    assert {"agent", "click"} <= loaded
-    assert loaded.isdisjoint({"av", "cv2", "numpy", "rich", "msgspec", "psutil", "pyudev", "sounddevice"})
-
-
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -91,6 +91,20 @@ main.main()
     assert (done.returncode, "Traceback" in done.stderr, "AssertionError" in done.stderr) == (1, False, False)
 
 
+def test_nothing_heavy_is_loaded_for_help_nor_to_talk_to_a_session(room: Room) -> None:
+    room.settings.write_text("broken")
+    listing = (
+        "import sys, atexit; atexit.register(lambda: print(*sys.modules)); from agent.cli import main; main.main()"
+    )
+    with ServedRecorder():
+        for words in (["--help"], ["status"], ["mark", "x"], ["stop", "--no-wait"]):
+            done = command.run_python(room.home, listing, *words)
+            loaded = {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()}
+            assert {"agent", "click"} <= loaded, done.stderr
+            assert loaded.isdisjoint({"av", "cv2", "numpy", "rich", "psutil", "pyudev", "sounddevice"}), words
+            assert ("msgspec" in loaded) == (words != ["--help"])
+
+
 # What a shell completes after a press of Tab
 
 type Complete = Callable[..., list[str]]

@@ -17,9 +17,9 @@ from config.errors import SessionError
 from config.events import Event
 from recorder.model.status import SessionState, SessionStatus
 from recorder.running import runtime_directory
-from recorder.running.client import ControlClient, RunningRecorder, running_recorders, send_command
-from recorder.running.protocol import StatusCommand, StopCommand, WatchCommand
-from recorder.running.runtime_directory import RecorderFolder, RecorderInfo
+from recorder.running.client import ControlClient, RunningRecorder, running_recorders
+from recorder.running.protocol import StopCommand, WatchCommand
+from recorder.running.runtime_directory import RecorderFolder
 from tests.support import command, media, recorders
 from tests.support.command import Line, running, until_on_disk
 from tests.support.room import Room, frames, program
@@ -107,10 +107,7 @@ def test_from_arming_to_the_package(room: Room) -> None:
 
 def test_a_start_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "START_S", 0.2)
-    with (
-        ServedRecorder(change=armed) as recorder,
-        pytest.raises(SessionError, match="has not begun to record within"),
-    ):
+    with ServedRecorder(change=armed) as recorder, pytest.raises(SessionError, match="has not begun to record within"):
         control.start(RunningRecorder(recorder.folder, recorder.info, None), 0.0)
 
 
@@ -209,18 +206,6 @@ def test_somebody_may_watch_and_leave_without_ending_it(room: Room) -> None:
             assert second.seen[-1]["type"] == "result"
 
 
-def test_nothing_heavy_is_loaded_to_talk_to_a_session(room: Room) -> None:
-    listing = (
-        "import sys, atexit; atexit.register(lambda: print(*sys.modules)); from agent.cli import main; main.main()"
-    )
-    with ServedRecorder():
-        for words in (["status"], ["mark", "x"], ["stop", "--no-wait"]):
-            done = command.run_python(room.home, listing, *words)
-            loaded = {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()}
-            assert {"agent", "recorder", "msgspec"} <= loaded, done.stderr
-            assert loaded.isdisjoint({"av", "cv2", "numpy", "rich", "psutil", "pyudev", "sounddevice"}), words
-
-
 def test_the_next_session_is_armed_while_the_last_is_sealed(room: Room, runtime: Path) -> None:
     arm(room, title="Satu")
     answer(room, "start")
@@ -243,12 +228,6 @@ def test_the_next_session_is_armed_while_the_last_is_sealed(room: Room, runtime:
     assert len(room.packages()) == 2
 
 
-def recorded_s(runtime: Path, info: RecorderInfo) -> float:
-    """Return how much is on the disk, once it is more than a second."""
-    status = send_command(RecorderFolder(runtime / info.id), StatusCommand()).status
-    return status.media_time_s if status and status.media_time_s > 1 else 0.0
-
-
 @pytest.mark.slow
 @pytest.mark.server
 def test_what_was_recorded_before_is_its_package(room: Room, runtime: Path, tmp_path: Path) -> None:
@@ -264,7 +243,8 @@ def test_what_was_recorded_before_is_its_package(room: Room, runtime: Path, tmp_
         client.until("event", kind="session-live")
         first = recorders.recording(runtime)
         command.liput(room.home, "status")  # what serves the commands of tests takes longer to start than one of them
-        on_disk_s = wait_for(lambda: recorded_s(runtime, first))
+        until("media_time_s", 1.0)
+        on_disk_s = status().media_time_s
         screen.hang()  # a screen that does not answer stands for a camera that takes its time
         recorders.kill(first.pid)
         client.until("status", state="idle")  # of the next one
@@ -395,10 +375,6 @@ def test_a_destination_that_was_added_goes_on_after_a_kill_and_one_that_was_remo
     told = json.loads((room.only_package() / "metadata/recording.json").read_text())
     assert told["destinations"] == ["lama", "kampus", "berkas", "web"]
     assert playlist.read_text().endswith("#EXT-X-ENDLIST\n")
-    took = {
-        str(line["subject"]): (datetime.fromisoformat(str(line["at"])) - killed).total_seconds()
-        for line in reversed(recording.seen)
-        if line.get("kind") == "destination-live" and datetime.fromisoformat(str(line["at"])) > killed
-    }
-    assert set(took) == set(streams)  # who follows the session is told, too
-    assert max(took.values()) < 30, took  # 2 s, on a machine that is busy with much else
+    live = [line for line in recording.seen if line.get("kind") == "destination-live"]
+    again = {line["subject"] for line in live if datetime.fromisoformat(str(line["at"])) > killed}
+    assert again == {*streams}, "who follows the session is told, too"
