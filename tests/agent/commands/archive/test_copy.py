@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from recorder.archive.archive import Archive
-from recorder.package.metadata import Package
 from tests.support import archives, command, copies
 from tests.support.copies import Place
 from tests.support.s3 import ACCESS_KEY, SECRET_KEY, Seaweed
@@ -16,21 +15,10 @@ from tests.support.sshd import Sshd
 pytestmark = pytest.mark.server
 
 
-@pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    return archives.archive_at(tmp_path / "arsip")
-
-
 @pytest.fixture(scope="module")
 def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     with Sshd(tmp_path_factory.mktemp("sshd")) as server:
         yield server
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    (tmp_path / "home").mkdir()
-    return tmp_path / "home"
 
 
 def settings(home: Path, archive: Archive, *places: Place) -> dict[str, str]:
@@ -112,24 +100,6 @@ def test_no_secret_is_in_anything_that_is_said_or_kept(home: Path, archive: Arch
     for secret in (ACCESS_KEY, SECRET_KEY):
         assert not any(secret in text for text in said)
         assert sum(secret.encode() in content for content in state) == 1, "in keys.toml and nowhere else"
-
-
-def test_a_round_of_fixity_finds_damage_and_its_log_says_when(home: Path, archive: Archive, program: Path) -> None:
-    packages: list[Package] = [archives.seal_one(archive, program, title) for title in ("Satu", "Dua")]
-    copies.flip(packages[1].folder / "data/poster.jpg")
-    more = settings(home, archive)
-    done = command.liput(home, "archive", "fixity", "--budget", "1 GB", "--json", more=more)
-    assert done.returncode == 1
-    *entries, summary = command.lines(done.stdout)
-    assert {str(entry["package"]): entry["outcome"] for entry in entries} == {
-        packages[0].id: "whole",
-        packages[1].id: "damaged",
-    }
-    assert (summary["type"], summary["packages"], summary["damaged"]) == ("round", 2, [packages[1].id])
-    said = command.lines(command.liput(home, "health", "--json", more=more).stdout)
-    assert [(line["kind"], line["level"]) for line in said] == [("package-damaged", "error"), ("archive-read", "error")]
-    log = command.lines(command.liput(home, "archive", "fixity", "--log", "--json", more=more).stdout)
-    assert log == entries
 
 
 def test_a_damaged_package_is_repaired_and_a_lost_one_fetched(

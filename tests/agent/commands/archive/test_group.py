@@ -3,10 +3,8 @@
 import io
 import json
 import os
-import pty
 import re
 import shutil
-import subprocess
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,13 +18,10 @@ from recorder.archive.archive import Archive
 from recorder.package import fixity
 from recorder.package.metadata import Package
 from tests.support import archives, command, shelves
+from tests.support.copies import flip
 from tests.support.damage import MEDIA
 from tests.support.room import Room
-
-
-@pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    return archives.archive_at(tmp_path / "arsip")
+from tests.support.terminal import Terminal
 
 
 @pytest.fixture
@@ -212,34 +207,20 @@ def test_list_prints_what_the_contract_says(
 
 
 def test_list_on_a_terminal_is_a_table_without_control_characters_of_titles(
-    archive: Archive, coloured: Package, program: Path
+    archive: Archive, coloured: Package, program: Path, tmp_path: Path
 ) -> None:
+    def on_terminal(*words: str) -> str:
+        with Terminal(tmp_path, "archive", *words, "--archive", archive.root, columns=100) as terminal:
+            assert terminal.wait() == 0
+            return terminal.raw
+
     with archives.recorded(archive, program, "Berjalan"):
-        screen = on_terminal("list", "--state", "sealed", "--archive", archive.root)
-    assert "━" in on_terminal("verify", "--all", "--archive", archive.root)
+        screen = on_terminal("list", "--state", "sealed")
+    assert "━" in on_terminal("verify", "--all")
     assert coloured.uuid[:8] in screen
     assert "2026-11-24 09:00" in screen
     assert "\x1b[31m Senat" not in screen
     assert "unfinished" not in screen
-
-
-def on_terminal(*arguments: object) -> str:
-    """Run with a terminal for all three streams; return what was on it, colours of rich left in."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [*command.LIPUT, "archive", *map(str, arguments)], stdin=theirs, stdout=theirs, stderr=theirs,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
-    )  # fmt: skip
-    os.close(theirs)
-    screen = b""
-    try:
-        while chunk := os.read(ours, 65536):
-            screen += chunk
-    except OSError:
-        pass  # Linux says EIO when the last writer has gone
-    os.close(ours)
-    assert process.wait(timeout=60) == 0
-    return screen.decode()
 
 
 def test_show_describes_a_package(coloured: Package, liput: Archivist) -> None:
@@ -266,9 +247,7 @@ def test_verify_names_the_damaged_file_and_fails(
     archive: Archive, package: Package, program: Path, liput: Archivist
 ) -> None:
     whole = archives.seal_one(archive, program, "Utuh")
-    content = bytearray((package.folder / MEDIA).read_bytes())
-    content[len(content) // 2] ^= 1
-    (package.folder / MEDIA).write_bytes(content)
+    flip(package.folder / MEDIA, 500)
     found = liput.answer("verify", "--all")
     assert isinstance(found, list)
     verdicts = {verdict["id"]: verdict for verdict in found}
@@ -280,7 +259,8 @@ def test_verify_names_the_damaged_file_and_fails(
 
 def test_seal_tells_programs_of_each_as_recover_does(archive: Archive, program: Path, liput: Archivist) -> None:
     with archives.recorded(archive, program, "Terputus") as work:
-        work.release()
+        liput("seal", work.name)
+        assert (liput.status, "still being recorded" in liput.errors) == (1, True)
     outcome = liput.answer("seal", work.name)
     assert isinstance(outcome, dict)
     (package,) = archive.list()
@@ -290,17 +270,10 @@ def test_seal_tells_programs_of_each_as_recover_does(archive: Archive, program: 
     assert (liput.status, liput.errors) == (0, "")
 
 
-def test_seal_leaves_alone_what_is_still_recorded(archive: Archive, program: Path, liput: Archivist) -> None:
-    with archives.recorded(archive, program, "Berjalan") as work:
-        liput("seal", work.name)
-        assert (liput.status, "still being recorded" in liput.errors) == (1, True)
-        assert work.program.exists()
-
-
 @pytest.mark.parametrize("words", [["verify"], ["verify", "--all", "x"], ["edit", "x"]])
 def test_wrong_usage_is_status_2(archive: Archive, liput: Archivist, words: list[str]) -> None:
     assert (liput(*words), liput.status) == ("", 2)
-    assert not archive.root.exists()
+    assert not any(archive.root.iterdir())
 
 
 def test_what_is_not_there_is_status_1_with_advice(package: Package, liput: Archivist, tmp_path: Path) -> None:

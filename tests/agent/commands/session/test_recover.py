@@ -28,11 +28,6 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
 
 
 @pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    return archives.archive_at(tmp_path / "arsip")
-
-
-@pytest.fixture
 def killed(archive: Archive, left: Left, runtime: Path) -> Path:
     """Leave a session whose recorder was killed; return its folder."""
     runtime_directory.runtime_folder(make=True)
@@ -116,10 +111,8 @@ def test_a_pipe_among_what_was_left_hangs_no_command(archive: Archive, left: Lef
     pipe = leftovers.leave_killed(archive, left) / "begun.json"
     pipe.unlink()
     os.mkfifo(pipe)
-    listed, done = (
-        command.liput(tmp_path, *words, "--json", "--archive", archive.root, timeout=20)
-        for words in (("archive", "list"), ("recover",))
-    )
+    listed = command.liput(tmp_path, "archive", "list", "--json", "--archive", archive.root)
+    done = command.liput(tmp_path, "recover", "--json", "--archive", archive.root)
     assert {other.name, pipe.parent.name} <= {one["id"] for one in json.loads(listed.stdout)}
     assert [line["state"] for line in command.lines(done.stdout)] == ["sealed", "sealed"]
 
