@@ -49,13 +49,6 @@ DENIED = Device(
 ROOM = Device(id="sound:room", kind=DeviceKind.MICROPHONE, name="room")
 
 
-@pytest.fixture(autouse=True)
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Keep away what this machine's user has in its state folder."""
-    monkeypatch.setenv("LIPUT_STATE", str(tmp_path))
-    return tmp_path
-
-
 def run(
     monkeypatch: pytest.MonkeyPatch, *words: str, devices: Sequence[Device] = (), servers: Sequence[Device] = ()
 ) -> Result:
@@ -117,14 +110,7 @@ def test_every_help_has_examples_and_loads_nothing_heavy(tmp_path: Path) -> None
 def test_a_device_that_a_recorder_uses_shows_the_fault_it_has_now(monkeypatch: pytest.MonkeyPatch) -> None:
     with HealthLog(clock=SystemClock(), journal=None) as log:
         log(STICK.id, LogKind.OPENED)
-        log(
-            STICK.id,
-            LogKind.DEGRADED,
-            "nothing is plugged into it",
-            level=LogLevel.ERROR,
-            fault="no-signal",
-            after_s=400.0,
-        )
+        log(STICK.id, LogKind.DEGRADED, "nothing is plugged into it", level=LogLevel.ERROR, fault="no-signal")
     result = run(monkeypatch, "--json", devices=[STICK, SOUND])
     stick, sound = json.loads(result.stdout)
     assert (stick["health"]["state"], stick["health"]["fault"]) == ("silent", "no-signal")
@@ -170,17 +156,15 @@ SILENT_STICK = Device(
     port="1-2", node="/dev/video4", modes=(Mode("MJPG", 1920, 1080, (60.0, 30.0)),),
     health=Health(HealthState.SILENT, "it does not list its modes", datetime(2026, 1, 1, tzinfo=UTC)),
 )  # fmt: skip
-PULSE_ROOM = Device(id="pulse:room", kind=DeviceKind.MICROPHONE, name="room")
-EVERYTHING = (STREAMCAM, C270, SILENT_STICK, ITS_SOUND, PULSE_ROOM)
+EVERYTHING = (STREAMCAM, C270, SILENT_STICK, ITS_SOUND, ROOM)
 
 
 @pytest.fixture
-def devices(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Sequence[Device]:
+def devices(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Plug everything in; the tree of hubs is a recorded one, in which the stick is not."""
     monkeypatch.setattr(show, "known_devices", lambda _: list(EVERYTHING))
     roles_store().change(lambda _: {"podium": binding_of(STREAMCAM, datetime(2026, 1, 1, tzinfo=UTC))})
     monkeypatch.setattr(show, "SYSFS", usb_tree("three_cameras", tmp_path))
-    return EVERYTHING
 
 
 def run_show(*words: str) -> Result:
@@ -194,8 +178,7 @@ def shown(*words: str) -> dict[str, Any]:
     return page
 
 
-@pytest.mark.usefixtures("devices")
-def test_the_json_of_one_device_is_one_document_with_everything() -> None:
+def test_the_json_of_one_device_is_one_document_with_everything(devices: None) -> None:
     page = shown(STREAMCAM.id)
     assert msgspec.convert(page["device"], Device) == STREAMCAM
     assert msgspec.convert(page["partner"], Device) == ITS_SOUND
@@ -221,8 +204,7 @@ def test_the_json_of_one_device_is_one_document_with_everything() -> None:
     assert "github.com/espressif/esp-usb" in page["make"]["source"]
 
 
-@pytest.mark.usefixtures("devices")
-def test_the_warnings_are_the_slow_port_and_the_bus_it_shares() -> None:
+def test_the_warnings_are_the_slow_port_and_the_bus_it_shares(devices: None) -> None:
     slow, crowded = shown(STREAMCAM.id)["warnings"]
     assert slow["kind"] == "slow-port"
     assert slow["message"].endswith("the hub at port 5-1 is a USB 2 hub")
@@ -232,8 +214,7 @@ def test_the_warnings_are_the_slow_port_and_the_bus_it_shares() -> None:
     assert crowded["hint"] == "Move one device to another port."
 
 
-@pytest.mark.usefixtures("devices")
-def test_people_see_a_page_of_one_device() -> None:
+def test_people_see_a_page_of_one_device(devices: None) -> None:
     lines = [line.rstrip() for line in run_show("podium").stdout.splitlines()]
     assert lines[0] == "Logitech StreamCam, camera"
     text = "\n".join(lines)
@@ -247,8 +228,7 @@ def test_people_see_a_page_of_one_device() -> None:
     assert "\x1b" not in text
 
 
-@pytest.mark.usefixtures("devices")
-def test_what_is_wrong_is_said_and_what_is_known_of_the_make() -> None:
+def test_what_is_wrong_is_said_and_what_is_known_of_the_make(devices: None) -> None:
     page = shown("1-2")
     assert page["no_serial"] == "it says none; its port tells it from others"
     assert page["usb"] is None
@@ -263,8 +243,7 @@ def test_what_is_wrong_is_said_and_what_is_known_of_the_make() -> None:
     assert "→  MJPG  1920x1080  at 30  is opened" in [line.rstrip() for line in text.splitlines()]
 
 
-@pytest.mark.usefixtures("devices")
-def test_a_role_whose_device_is_not_there_says_why() -> None:
+def test_a_role_whose_device_is_not_there_says_why(devices: None) -> None:
     gone = msgspec.structs.replace(C270, id="046d:0825:X", serial="X", port="1-9", name="Lectern camera")
     roles_store().change(lambda _: {"lectern": binding_of(gone, datetime(2026, 1, 1, tzinfo=UTC))})
     error = run_show("Lectern").exception
@@ -272,8 +251,7 @@ def test_a_role_whose_device_is_not_there_says_why() -> None:
     assert error.message == "lectern (Lectern camera) is missing: it is not plugged in (it was in port 1-9)"
 
 
-@pytest.mark.usefixtures("devices")
-def test_a_name_is_that_of_one_device_or_all_there_are_are_listed() -> None:
+def test_a_name_is_that_of_one_device_or_all_there_are_are_listed(devices: None) -> None:
     assert shown("hw:card=streamcam,dev=0")["device"]["id"] == ITS_SOUND.id
     error = run_show("lectern").exception
     assert isinstance(error, DeviceNotFound)
@@ -328,7 +306,8 @@ def test_a_second_one_watches_silently_and_takes_over_when_the_first_is_killed(r
     with running(room.home, "devices", "--watch") as first, running(room.home, "devices", "--watch") as second:
         first.until("devices")
         second.until("devices")
-        holder, other = sorted((first, second), key=lambda watch: watch.pid != _holder(room.home))
+        holds = int((room.home / ".local/state/liput/health/watch.lock").read_text())
+        holder, other = sorted((first, second), key=lambda watch: watch.pid != holds)
         os.kill(holder.pid, signal.SIGKILL)
         wait_for(lambda: _started(room.home) == [holder.pid, other.pid], what="the other takes over")
 
@@ -358,10 +337,6 @@ def _next_pulse(watch: Running) -> tuple[object, str]:
         device = line["device"]
         if isinstance(device, dict) and device["id"].startswith("pulse:"):
             return line["change"], device["id"]
-
-
-def _holder(home: Path) -> int:
-    return int((home / ".local/state/liput/health/watch.lock").read_text())
 
 
 def _started(home: Path) -> list[object]:
