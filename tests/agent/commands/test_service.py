@@ -1,7 +1,4 @@
-"""The service: its units judged by systemd's own tools, and its installing with a script in place of systemctl.
-
-What a real systemd makes of it is in tests/proofs/service_scenario.py.
-"""
+"""The service: its units judged by systemd's own tools, and its installing with a script in place of systemctl."""
 
 import json
 import os
@@ -14,18 +11,9 @@ import pytest
 
 from agent.commands import service
 from agent.commands import service_units as units
-from agent.commands.service_units import (
-    DAEMON,
-    KEYS,
-    RECORDER,
-    SOCKET,
-    ServiceConfig,
-    system_service_config,
-    user_service_config,
-    writable_folders,
-)
+from agent.commands.service_units import DAEMON, KEYS, RECORDER, SOCKET, ServiceConfig
 from config.errors import LiputError, UsageError
-from config.settings.schema import load_settings
+from config.settings.schema import load_settings, read_settings
 from devices.host.priority import REALTIME, SOUND_NICE
 from tests.support import command
 
@@ -129,6 +117,7 @@ def test_a_user_service_asks_for_nothing_that_a_user_manager_has_not() -> None:
     assert text.count("UMask=0077") == 2
 
 
+FILE = Path("/etc/liput/liput.toml")
 SETTINGS = """
 [archive]
 path = "/srv/arsip"
@@ -146,31 +135,27 @@ url = "file:///var/www/hls"
 """
 
 
-def test_the_folders_are_those_of_the_settings(tmp_path: Path) -> None:
-    file = tmp_path / "liput.toml"
-    file.write_text(SETTINGS)
-    assert writable_folders(load_settings(file)) == [
+def test_the_folders_are_those_of_the_settings() -> None:
+    assert units.writable_folders(read_settings(SETTINGS, FILE)) == [
         Path(path) for path in ("/srv/arsip", "/mnt/kedua", "/srv/permohonan", "/mnt/nas/liput", "/var/www/hls")
     ]
-    file.write_text("")
-    assert writable_folders(load_settings(file)) == [], "the default is the service's own"
+    assert units.writable_folders(read_settings("", FILE)) == [], "the default is the service's own"
 
 
-def test_what_a_system_service_could_not_see_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "liput.toml"
-    file.write_text('[archive]\npath = "/tmp/arsip"\n')
+def system_service(archive: str, home: str = "/opt/liput") -> ServiceConfig:
+    settings = read_settings(f'[archive]\npath = "{archive}"\n', FILE)
+    return units.system_service_config(settings, python="/usr/bin/python3", home=Path(home))
+
+
+def test_what_a_system_service_could_not_see_is_refused() -> None:
     with pytest.raises(UsageError, match="/tmp/arsip is a folder for temporary files"):
-        system_service_config(load_settings(file), python="/usr/bin/python3", home=Path("/opt/liput"))
-    file.write_text('[archive]\npath = "/srv/arsip"\n')
+        system_service("/tmp/arsip")
     with pytest.raises(UsageError, match="/home/it/liput is out of a system service's reach"):
-        system_service_config(load_settings(file), python="/usr/bin/python3", home=Path("/home/it/liput"))
+        system_service("/srv/arsip", home="/home/it/liput")
 
 
-def test_an_archive_in_a_home_is_writable_and_the_rest_of_it_is_not(tmp_path: Path) -> None:
-    file = tmp_path / "liput.toml"
-    file.write_text('[archive]\npath = "/home/humas/arsip"\n')
-    place = system_service_config(load_settings(file), python="/usr/bin/python3", home=Path("/opt/liput"))
-    recorder = settings_of(units.units(place)[RECORDER])
+def test_an_archive_in_a_home_is_writable_and_the_rest_of_it_is_not() -> None:
+    recorder = settings_of(units.units(system_service("/home/humas/arsip"))[RECORDER])
     assert (recorder["ProtectHome"], recorder["ReadWritePaths"]) == (["read-only"], ["-/home/humas/arsip"])
 
 
@@ -201,7 +186,7 @@ def test_the_users_are_taken_by_sysusers(tmp_path: Path) -> None:
 
 
 def test_the_launcher_opens_the_page_whatever_the_folder_is_called() -> None:
-    place = user_service_config(load_settings(), config=None)
+    place = units.user_service_config(load_settings(), config=None)
     lines = dict(line.split("=", 1) for line in units.launcher(place).splitlines() if "=" in line)
     assert (lines["Type"], lines["Name"], lines["Terminal"]) == ("Application", "Liput", "false")
     odd = ServiceConfig(is_system=False, program=("/opt/li put/100%/python",), python_path=None)
@@ -247,7 +232,7 @@ def systemctl(home: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
 
 
 def place() -> ServiceConfig:
-    return user_service_config(load_settings())
+    return units.user_service_config(load_settings())
 
 
 def test_a_user_service_is_written_enabled_and_started(home: Path, systemctl: Asked) -> None:
@@ -329,12 +314,7 @@ def test_without_systemd_it_is_said_and_nothing_is_written(home: Path, monkeypat
 def test_a_dry_run_shows_every_file_and_command_and_changes_nothing(tmp_path: Path) -> None:
     done = command.liput(tmp_path, "service", "install", "--now", "--dry-run", "--autostart")
     assert (done.returncode, done.stderr) == (0, "")
-    for words in (
-        "liput-recorder@.service:",
-        "Type=notify",
-        f"run systemctl --user restart {DAEMON}",
-        "autostart/liput.desktop:",
-    ):
+    for words in ("liput-recorder@.service:", f"run systemctl --user restart {DAEMON}", "autostart/liput.desktop:"):
         assert words in done.stdout
     assert list(tmp_path.iterdir()) == []
     done = command.liput(tmp_path, "service", "install", "--system", "--autostart", "--dry-run")
