@@ -60,17 +60,6 @@ def test_the_uplink_is_measured_kept_and_listed(room: Room, tmp_path: Path) -> N
     assert "bit/s" in row
 
 
-CAUGHT = 1 << signal.SIGHUP - 1
-"""The last that it hears, and one that Python does not, as it does Ctrl-C."""
-
-
-def hears_signals(pid: int) -> bool:
-    """Return whether a process hears Ctrl-C by itself; until then Python ends it, before it has begun anything."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    (mask,) = [line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")]
-    return bool(int(mask, 16) & CAUGHT)
-
-
 def of_group(group: int) -> list[str]:
     """Return the commands of the processes that are left in a process group."""
     left = []
@@ -84,8 +73,7 @@ def of_group(group: int) -> list[str]:
     return left
 
 
-@pytest.mark.parametrize("lines", [0, 5])
-def test_ctrl_c_ends_it_and_leaves_nothing(room: Room, lines: int) -> None:
+def test_ctrl_c_ends_it_and_leaves_nothing(room: Room) -> None:
     words = ["check", "--video", "synthetic", "--audio", "synthetic", "--archive", str(room.archive)]
     with subprocess.Popen(
         [*LIPUT, *words],
@@ -97,9 +85,7 @@ def test_ctrl_c_ends_it_and_leaves_nothing(room: Room, lines: int) -> None:
         start_new_session=True,
     ) as check:
         assert check.stdout
-        wait_for(lambda: hears_signals(check.pid))
-        for _ in range(lines):
-            assert check.stdout.readline()
+        assert check.stdout.readline()
         os.killpg(check.pid, signal.SIGINT)
         said, errors = check.communicate(timeout=30)
     assert (check.returncode, errors) == (1, "")

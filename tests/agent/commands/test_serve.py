@@ -35,10 +35,10 @@ def test_a_session_is_recorded_by_time_once_and_whole_although_the_daemon_is_kil
     state = tmp_path / "state"
     monkeypatch.setenv("LIPUT_STATE", str(state))
     room.archive.mkdir()
-    starts_at = datetime.now().astimezone() + timedelta(seconds=8)
+    starts_at = datetime.now().astimezone() + timedelta(seconds=10)
     plan = Plan(
         id=f"{starts_at:%Y-%m-%d}_rapat_00000001", title="Rapat", videos=("synthetic",), profile="240p15",
-        starts_at=starts_at, ends_at=starts_at + timedelta(seconds=6), mode=PlanMode.RECORD,
+        starts_at=starts_at, ends_at=starts_at + timedelta(seconds=8), mode=PlanMode.RECORD,
     )  # fmt: skip
     Plans().add(plan)
     words, more = ("serve", "--archive", room.archive, "--json"), {"LIPUT_STATE": str(state)}
