@@ -1,5 +1,6 @@
 """The speakers' consent: asked where somebody sits, never for long, and never of a script."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -36,13 +37,9 @@ def streamed(room: Room) -> Path:
 def test_an_answer_is_a_state_and_what_is_none_is_said(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str | None, state: str
 ) -> None:
-    class Terminal:
-        def readline(self) -> str:
-            return f"{line}\n"
-
     monkeypatch.setattr(options, "can_ask", lambda: True)
     monkeypatch.setattr("select.select", lambda *_: ([line] if line is not None else [], [], []))
-    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{line}\n"))
     monkeypatch.setattr("termios.tcflush", lambda *_: None)
     consent = options.ask_consent(None, "", language="en", may_ask=True)
     assert (consent.state, consent.noted_at is None) == (state, state == "not-asked")
@@ -50,7 +47,6 @@ def test_an_answer_is_a_state_and_what_is_none_is_said(
     assert "Do the speakers agree to being recorded" in said
     assert ("noted: not asked" in said) == (line == "mungkin")
     assert options.ask_consent(None, "", language="en", may_ask=False).state == "not-asked"
-    assert options.PATIENCE_S < 30
 
 
 def test_who_sits_at_a_terminal_is_asked_and_again_for_the_stream(room: Room, streamed: Path) -> None:
@@ -65,12 +61,10 @@ def test_who_sits_at_a_terminal_is_asked_and_again_for_the_stream(room: Room, st
     assert not any(streamed.iterdir())
 
 
-PATIENT = "from agent.cli import main\nfrom agent.sessions import options\noptions.PATIENCE_S = 0.5\nmain.main()"
-
-
 def test_a_session_does_not_wait_for_an_answer(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half an answer is no key of the session either: the `q` that stands there does not end it."""
-    monkeypatch.setattr("tests.support.terminal.LIPUT", (command.LIPUT[0], "-P", "-c", PATIENT))
+    code = "from agent.cli import main\nfrom agent.sessions import options\noptions.PATIENCE_S = 0.5\nmain.main()"
+    monkeypatch.setattr("tests.support.terminal.LIPUT", (command.LIPUT[0], "-P", "-c", code))
     with Terminal(room.home, *SESSION, "--archive", room.archive) as terminal:
         terminal.until("Apakah")
         terminal.press("q")

@@ -14,13 +14,6 @@ from tests.support.waiting import wait_for
 
 
 @pytest.fixture
-def bare(tmp_path: Path) -> Path:
-    """Return a home without anything in it."""
-    (tmp_path / "home").mkdir()
-    return tmp_path / "home"
-
-
-@pytest.fixture
 def temporary(tmp_path: Path) -> Path:
     """Return a folder for temporary files that nobody else uses."""
     (tmp_path / "tmp").mkdir()
@@ -33,11 +26,11 @@ def package_of(output: str) -> Path:
 
 
 @pytest.mark.server
-def test_it_records_streams_and_says_where(bare: Path, temporary: Path) -> None:
+def test_it_records_streams_and_says_where(home: Path, temporary: Path) -> None:
     """The reserve of the settings is for lectures, and must not keep it from a small PC's /tmp."""
-    settings = bare / "liput.toml"
+    settings = home / "liput.toml"
     settings.write_text('[archive]\nreserve = "900 TB"\n[video]\nprofile = "240p15"\nstep_down = false\n')
-    done = command.liput(bare, "demo", "--for", "1s", "--config", settings, more={"TMPDIR": str(temporary)})
+    done = command.liput(home, "demo", "--for", "1s", "--config", settings, more={"TMPDIR": str(temporary)})
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     package = package_of(done.stdout)
     assert frames(package) == 15
@@ -48,7 +41,7 @@ def test_it_records_streams_and_says_where(bare: Path, temporary: Path) -> None:
     assert last[2].endswith(f" archive verify --all --archive '{package.parents[2]}'")
     # The archive is all that is left.
     assert list(temporary.iterdir()) == [package.parents[2]]
-    assert [path for path in bare.rglob("*") if "pulse" not in path.parts] == [settings]
+    assert [path for path in home.rglob("*") if "pulse" not in path.parts] == [settings]
 
 
 WITHOUT_NGINX = """
@@ -59,12 +52,12 @@ main.main()
 """
 
 
-def test_it_works_without_nginx_and_ffmpeg(bare: Path, temporary: Path, tmp_path: Path) -> None:
+def test_it_works_without_nginx_and_ffmpeg(home: Path, temporary: Path, tmp_path: Path) -> None:
     # nginx is looked for beyond the PATH: a PATH of its own is not enough to hide it.
     empty = tmp_path / "bin"
     empty.mkdir()
     words = ["demo", "--for", "500ms", "--profile", "240p15"]
-    done = command.run_python(bare, WITHOUT_NGINX, *words, more={"TMPDIR": str(temporary), "PATH": str(empty)})
+    done = command.run_python(home, WITHOUT_NGINX, *words, more={"TMPDIR": str(temporary), "PATH": str(empty)})
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("No receiver is installed")
     assert "Streamed" not in done.stdout
@@ -73,11 +66,11 @@ def test_it_works_without_nginx_and_ffmpeg(bare: Path, temporary: Path, tmp_path
 
 @pytest.mark.server
 def test_ctrl_c_ends_it_without_leftovers_and_the_receiver_has_every_picture(
-    bare: Path, temporary: Path, tmp_path: Path
+    home: Path, temporary: Path, tmp_path: Path
 ) -> None:
     words: list[str | Path] = ["demo", "--for", "1h", "--json", "--profile", "240p15", "--archive", tmp_path / "arsip"]
     copy = tmp_path / "received.flv"
-    with running(bare, *words, more={"TMPDIR": str(temporary)}) as session:
+    with running(home, *words, more={"TMPDIR": str(temporary)}) as session:
         session.until("event", kind="destination-live")
         (recording,) = temporary.glob("liput-receiver-*/recorded/*.flv")
         os.link(recording, copy)  # which stays when the receiver throws its own away
@@ -92,7 +85,7 @@ def test_ctrl_c_ends_it_without_leftovers_and_the_receiver_has_every_picture(
     wait_for(lambda: list(temporary.iterdir()) == [])
 
 
-def test_what_cannot_be_done_leaves_nothing(bare: Path, temporary: Path) -> None:
-    done = command.liput(bare, "demo", "--profile", "4k", more={"TMPDIR": str(temporary)})
+def test_what_cannot_be_done_leaves_nothing(home: Path, temporary: Path) -> None:
+    done = command.liput(home, "demo", "--profile", "4k", more={"TMPDIR": str(temporary)})
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 2)
     assert list(temporary.iterdir()) == []

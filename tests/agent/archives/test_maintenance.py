@@ -166,11 +166,7 @@ def test_a_damaged_package_is_an_alarm_until_it_is_repaired(nights: Nights) -> N
 def test_what_is_damaged_is_found_by_the_real_command(tmp_path: Path, program: Path) -> None:
     archive = Archive(tmp_path / "arsip", SystemClock(), 1)
     package = archives.seal_one(archive, program, "Rapat")
-    path = package.folder / "data/media/program.mp4"
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.chmod(0o600)
-    path.write_bytes(content)
+    copies.flip(package.folder / "data/media/program.mp4", 500)
     told: list[str] = []
     part = FixityPart(Settings(), SystemClock(), told.append, archive.root)
     night_store().change(lambda _: NightProgress(done=datetime(2020, 1, 1, tzinfo=UTC)))

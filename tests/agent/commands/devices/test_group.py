@@ -110,7 +110,14 @@ def test_every_help_has_examples_and_loads_nothing_heavy(tmp_path: Path) -> None
 def test_a_device_that_a_recorder_uses_shows_the_fault_it_has_now(monkeypatch: pytest.MonkeyPatch) -> None:
     with HealthLog(clock=SystemClock(), journal=None) as log:
         log(STICK.id, LogKind.OPENED)
-        log(STICK.id, LogKind.DEGRADED, "nothing is plugged into it", level=LogLevel.ERROR, fault="no-signal")
+        log(
+            STICK.id,
+            LogKind.DEGRADED,
+            "nothing is plugged into it",
+            level=LogLevel.ERROR,
+            fault="no-signal",
+            after_s=400.0,
+        )
     result = run(monkeypatch, "--json", devices=[STICK, SOUND])
     stick, sound = json.loads(result.stdout)
     assert (stick["health"]["state"], stick["health"]["fault"]) == ("silent", "no-signal")
