@@ -20,7 +20,7 @@ from recorder.running.protocol import MarkCommand, StartCommand, StatusCommand, 
 from recorder.running.runtime_directory import RecorderFolder, RecorderInfo
 from tests.proofs.sync import sound_times
 from tests.support import command
-from tests.support.buses import Bus, logind, screensaver
+from tests.support.buses import logind, private_bus, screensaver
 from tests.support.command import ROOT, running, until_on_disk
 from tests.support.recorders import recorders
 from tests.support.room import FPS, Room, frames, program
@@ -116,8 +116,8 @@ def test_while_it_stands_still_all_sound_is_recorded_and_none_is_called_silent(r
 def test_sleep_and_lock_are_held_off_from_arming_to_the_end_and_its_heart_beats(
     room: Room, runtime: Path, tmp_path: Path
 ) -> None:
-    with Bus(tmp_path / "bus") as bus, logind(bus) as login, screensaver(bus) as desktop:
-        buses = {"DBUS_SYSTEM_BUS_ADDRESS": bus.address, "DBUS_SESSION_BUS_ADDRESS": bus.address}
+    with private_bus(tmp_path / "bus") as bus, logind(bus) as login, screensaver(bus) as desktop:
+        buses = {"DBUS_SYSTEM_BUS_ADDRESS": bus, "DBUS_SESSION_BUS_ADDRESS": bus}
         armed = command.liput(room.home, "arm", *room.words()[1:], more=buses)
         assert armed.returncode == 0, armed.stderr
         folder, info = the_recorder(runtime)

@@ -4,19 +4,20 @@ import os
 import select
 import subprocess
 import threading
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
-from jeepney import HeaderFields, Message, MessageType, message_bus, new_error, new_method_return
+from jeepney import HeaderFields, Message, message_bus, new_error, new_method_return
 from jeepney.bus_messages import MatchRule
 from jeepney.io.blocking import DBusConnection, Proxy, open_dbus_connection
 
 CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN" "busconfig.dtd">
 <busconfig>
   <type>session</type>
-  <listen>unix:path={path}</listen>
+  <listen>{address}</listen>
   <auth>EXTERNAL</auth>
   <policy context="default">
     <allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/><allow user="*"/>
@@ -25,32 +26,52 @@ CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configurat
 """
 
 
-class Bus:
-    """A bus of its own; a context manager."""
+@contextmanager
+def private_bus(folder: Path) -> Iterator[str]:
+    """Run a bus; yield its address."""
+    folder.mkdir()
+    address = f"unix:path={folder / 'bus'}"
+    config = folder / "bus.conf"
+    config.write_text(CONFIG.format(address=address))
+    words = ["dbus-daemon", f"--config-file={config}", "--nofork", "--nopidfile", "--print-address"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as daemon:
+        assert daemon.stdout
+        assert daemon.stdout.readline()
+        try:
+            yield address
+        finally:
+            daemon.kill()
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir()
-        socket = folder / "bus"
-        config = folder / "bus.conf"
-        config.write_text(CONFIG.format(path=socket))
-        self.address = f"unix:path={socket}"
-        self._daemon = subprocess.Popen(
-            ["dbus-daemon", f"--config-file={config}", "--nofork", "--nopidfile", "--print-address"],
-            stdout=subprocess.PIPE,
-        )
-        assert self._daemon.stdout
-        assert self._daemon.stdout.readline()
+
+class Service:
+    """Owns a name on a bus, and answers there inside a `with`."""
+
+    def __init__(self, address: str, name: str) -> None:
+        self._connection: DBusConnection = open_dbus_connection(address, enable_fds=True)
+        self._bus = Proxy(message_bus, self._connection, timeout=10)
+        assert self._bus.RequestName(name) == (1,)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run)
 
     def __enter__(self) -> Self:
+        self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._daemon.kill()
-        self._daemon.wait()
-        assert self._daemon.stdout
-        self._daemon.stdout.close()
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        self._thread.join()
+        self._connection.close()
+
+    def _run(self) -> None:
+        while not self._over.is_set():
+            try:
+                message = self._connection.receive(timeout=0.05)
+            except TimeoutError:
+                continue
+            self.take(message, message.header.fields.get(HeaderFields.member))
+
+    def take(self, message: Message, member: object) -> None:
+        raise NotImplementedError
 
 
 @dataclass
@@ -60,7 +81,6 @@ class Lock:
     asked: tuple[object, ...]
     sender: str
     pipe: int = -1
-    cookie: int = 0
     is_held: bool = True
 
     def look(self) -> None:
@@ -69,67 +89,38 @@ class Lock:
             self.is_held = os.read(self.pipe, 1) != b""
 
 
-@dataclass
-class Service:
-    """Owns names on a bus and answers every `Inhibit` there; `refusal`: with this error; `mute`: not at all."""
+class Inhibitor(Service):
+    """Answers every `Inhibit`; `refusal`: with this error; `mute`: not at all."""
 
-    address: str
-    names: tuple[str, ...]
-    gives_descriptor: bool = False
-    refusal: str = ""
-    mute: bool = False
-    _locks: list[Lock] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self._connection: DBusConnection = open_dbus_connection(self.address, enable_fds=True)
-        bus = Proxy(message_bus, self._connection, timeout=10)
-        for name in self.names:
-            assert bus.RequestName(name) == (1,)
-        rule = MatchRule(type="signal", sender="org.freedesktop.DBus", member="NameOwnerChanged")
-        bus.AddMatch(rule)
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    def __init__(
+        self, address: str, name: str, *, gives_descriptor: bool = False, refusal: str = "", mute: bool = False
     ) -> None:
-        self._over.set()
-        self._thread.join()
-        self._connection.close()
+        super().__init__(address, name)
+        self._bus.AddMatch(MatchRule(type="signal", sender="org.freedesktop.DBus", member="NameOwnerChanged"))
+        self._gives_descriptor, self._refusal, self._mute = gives_descriptor, refusal, mute
+        self._locks: list[Lock] = []
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
         for lock in self._locks:
             if lock.pipe >= 0:
                 os.close(lock.pipe)
 
     @property
     def asked(self) -> list[tuple[object, ...]]:
-        """What has been asked for so far, whatever became of it."""
         return [lock.asked for lock in self._locks]
 
     @property
     def held(self) -> list[tuple[object, ...]]:
-        """What is held now."""
         for lock in self._locks:
             lock.look()
         return [lock.asked for lock in self._locks if lock.is_held]
 
-    def _run(self) -> None:
-        while not self._over.is_set():
-            try:
-                message = self._connection.receive(timeout=0.05)
-            except TimeoutError:
-                continue
-            fields = message.header.fields
-            if (
-                message.header.message_type is MessageType.signal
-                and fields.get(HeaderFields.member) == "NameOwnerChanged"
-            ):
-                self._gone(message)
-            elif fields.get(HeaderFields.member) == "Inhibit" and not self.mute:
-                self._inhibit(message)
+    def take(self, message: Message, member: object) -> None:
+        if member == "NameOwnerChanged":
+            self._gone(message)
+        elif member == "Inhibit" and not self._mute:
+            self._inhibit(message)
 
     def _gone(self, message: Message) -> None:
         name, _, owner = message.body
@@ -138,90 +129,51 @@ class Service:
                 lock.is_held = False
 
     def _inhibit(self, message: Message) -> None:
-        if self.refusal:
-            self._connection.send(new_error(message, "org.freedesktop.DBus.Error.AccessDenied", "s", (self.refusal,)))
+        if self._refusal:
+            self._connection.send(new_error(message, "org.freedesktop.DBus.Error.AccessDenied", "s", (self._refusal,)))
             return
-        lock = Lock(tuple(message.body), message.header.fields[HeaderFields.sender], cookie=len(self._locks) + 1)
-        if self.gives_descriptor:
+        lock = Lock(tuple(message.body), message.header.fields[HeaderFields.sender])
+        self._locks.append(lock)
+        if self._gives_descriptor:
             lock.pipe, given = os.pipe()
-            self._locks.append(lock)
             self._connection.send(new_method_return(message, "h", (given,)))
             os.close(given)
         else:
-            self._locks.append(lock)
-            self._connection.send(new_method_return(message, "u", (lock.cookie,)))
+            self._connection.send(new_method_return(message, "u", (len(self._locks),)))
 
 
-def logind(bus: Bus, refusal: str = "", *, mute: bool = False) -> Service:
-    """Return a logind."""
-    return Service(bus.address, ("org.freedesktop.login1",), gives_descriptor=True, refusal=refusal, mute=mute)
+def logind(bus: str, refusal: str = "", *, mute: bool = False) -> Inhibitor:
+    return Inhibitor(bus, "org.freedesktop.login1", gives_descriptor=True, refusal=refusal, mute=mute)
 
 
-def screensaver(bus: Bus) -> Service:
-    """Return a desktop that locks screens."""
-    return Service(bus.address, ("org.freedesktop.ScreenSaver",))
-
-
-def gnome(bus: Bus) -> Service:
-    """Return GNOME's session manager."""
-    return Service(bus.address, ("org.gnome.SessionManager",))
-
-
-NAME = "org.freedesktop.Notifications"
+def screensaver(bus: str) -> Inhibitor:
+    return Inhibitor(bus, "org.freedesktop.ScreenSaver")
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One notification, as it was asked for."""
-
     summary: str
     body: str
     urgency: object
     expires_ms: int
 
 
-@dataclass
-class Notifications:
-    """Owns the name inside a `with`; `shown` is what is on the screen. `mute`: it answers nobody."""
+class Notifications(Service):
+    """A desktop; `shown` is what is on its screen. `mute`: it answers nobody."""
 
-    address: str
-    mute: bool = False
-    refuses: bool = False
-    shown: dict[int, Shown] = field(default_factory=dict)
-    asked: int = 0
+    def __init__(self, bus: str, *, mute: bool = False, refuses: bool = False) -> None:
+        super().__init__(bus, "org.freedesktop.Notifications")
+        self._mute, self._refuses = mute, refuses
+        self.shown: dict[int, Shown] = {}
+        self.asked = 0
 
-    def __post_init__(self) -> None:
-        self._connection: DBusConnection = open_dbus_connection(self.address)
-        assert Proxy(message_bus, self._connection, timeout=10).RequestName(NAME) == (1,)
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="notifications")
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._thread.join()
-        self._connection.close()
-
-    def _run(self) -> None:
-        while not self._over.is_set():
-            try:
-                message = self._connection.receive(timeout=0.05)
-            except TimeoutError:
-                continue
-            member = message.header.fields.get(HeaderFields.member)
-            if member in ("Notify", "CloseNotification"):
-                self.asked += 1
-                self._answer(message, str(member))
-
-    def _answer(self, message: Message, member: str) -> None:
-        if self.mute:
+    def take(self, message: Message, member: object) -> None:
+        if member not in ("Notify", "CloseNotification"):
             return
-        if self.refuses:
+        self.asked += 1
+        if self._mute:
+            return
+        if self._refuses:
             self._connection.send(new_error(message, "org.freedesktop.DBus.Error.Failed", "s", ("no",)))
         elif member == "Notify":
             _, replaces, _, summary, body, _, hints, expires_ms = message.body

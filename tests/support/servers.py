@@ -110,7 +110,6 @@ class HookServer(Listening):
     folder: Path
     tls: bool = True
     answer: bytes = b"HTTP/1.1 204 No Content\r\n\r\n"
-    hangs: bool = False
     trickles: bool = False
     posted: list[Posted] = field(default_factory=list)
     authority: Path = field(init=False)
@@ -137,8 +136,6 @@ class HookServer(Listening):
             pairs = (line.decode().partition(":") for line in iter(lines.readline, b"\r\n"))
             headers = {name.lower(): value.strip() for name, _, value in pairs}
             self.posted.append(Posted(first, headers, lines.read(int(headers["content-length"]))))
-        if self.hangs:
-            self._over.wait(60)
         for letter in self.answer if self.trickles else ():
             if self._over.wait(0.2):
                 return
@@ -213,17 +210,13 @@ class TlsFront:
 
 @dataclass
 class SmtpServer(Listening):
-    """The server, inside a `with`. `hangs_at`: it says no more when that word comes ("" : before its greeting).
-
-    `trickles`: instead of saying nothing it says a letter every now and then.
-    """
+    """The server, inside a `with`. `trickles_at`: when that word comes, it only says a letter every now and then."""
 
     folder: Path
     tls_at_once: bool = False
     offers_tls: bool = True
     password: str = ""
-    hangs_at: str | None = None
-    trickles: bool = False
+    trickles_at: str = ""
     greeting: bytes = b"220 surat.kampus.example ESMTP"
     refuses: dict[str, bytes] = field(default_factory=dict)
     """What it answers of whom it does not write to."""
@@ -239,9 +232,6 @@ class SmtpServer(Listening):
         with contextlib.ExitStack() as stack:
             if self.tls_at_once:
                 connection = self._behind_tls(connection, stack)
-            if self.hangs_at == "":
-                self._hang(connection)
-                return
             connection.sendall(self.greeting + b"\r\n")
             self._converse(connection, stack)
 
@@ -258,8 +248,9 @@ class SmtpServer(Listening):
             word, _, rest = words.partition(" ")
             word = word.upper()
             self.commands.append(f"{word} {rest}".strip())
-            if word == self.hangs_at:
-                self._hang(connection)
+            if word == self.trickles_at:
+                while not self._over.wait(0.2):
+                    connection.sendall(b"2")
                 return
             if word == "STARTTLS":
                 connection.sendall(b"220 go ahead\r\n")
@@ -288,7 +279,3 @@ class SmtpServer(Listening):
             return b"235 welcome\r\n" if given == self.password else f"535 wrong: {given}\r\n".encode()
         refused = self.refuses.get(words.partition("<")[2].partition(">")[0]) if word == "RCPT" else None
         return (refused or b"250 well") + b"\r\n"
-
-    def _hang(self, connection: socket.socket) -> None:
-        while not self._over.wait(0.2 if self.trickles else 60):
-            connection.sendall(b"2")
