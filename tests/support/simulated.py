@@ -28,6 +28,9 @@ class SimulatedClock:
             self.advance_to(self._now_ns + int(timeout_s * NANOSECONDS))
         return event.is_set()
 
+    def advance(self, seconds: float) -> None:
+        self._now_ns += int(seconds * NANOSECONDS)
+
     def advance_to(self, now_ns: int) -> None:
         self._now_ns = max(self._now_ns, now_ns)
 

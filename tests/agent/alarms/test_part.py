@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from agent.alarms import recorder_watcher
-from agent.alarms.message import Message
 from agent.alarms.part import AlarmsPart
 from agent.health.alarm import Alarm, NoticeBoard
 from agent.sessions.receiver import HOST, free_port
@@ -16,7 +15,7 @@ from config.settings.schema import Settings, read_settings
 from devices.host.clock import SystemClock
 from recorder.running import access
 from recorder.running.protocol import RecorderFailure, encode
-from tests.support.alarms import alarm
+from tests.support.alarms import ScriptedChannel, alarm
 from tests.support.processes import runs
 from tests.support.scripted_session import RESULT, ServedRecorder
 from tests.support.servers import HookServer
@@ -24,8 +23,6 @@ from tests.support.waiting import wait_for
 
 
 class FastClock(SystemClock):
-    """Goes ten times as fast."""
-
     def now_ns(self) -> int:
         return 10 * super().now_ns()
 
@@ -33,24 +30,9 @@ class FastClock(SystemClock):
         return super().wait(event, timeout_s / 10)
 
 
-class Kept:
-    """A way that keeps what it is given."""
-
-    name = "mail"
-    to = "somebody"
-
-    def __init__(self) -> None:
-        self.sent: list[Message] = []
-
-    def send(self, message: Message) -> None:
-        self.sent.append(message)
-
-
 class Going:
-    """The part, on a thread of its own as the daemon runs it."""
-
     def __init__(self, settings: Settings | None = None) -> None:
-        self.channel = Kept()
+        self.channel = ScriptedChannel()
         self.told: list[str] = []
         self.beats = 0
         clock = FastClock()
@@ -75,6 +57,10 @@ class Going:
     def kinds(self) -> list[str]:
         return [alarm.kind for alarm in self.board.alarms()]
 
+    def sent(self, what: str) -> dict[str, Alarm]:
+        """Return by kind which alarms `began` or were `over` in what was sent."""
+        return {one.kind: one for message in self.channel.sent for one in getattr(message, what)}
+
     def until(self, *kinds: str) -> None:
         wait_for(lambda: sorted(self.kinds()) == sorted(kinds), what=f"{kinds}, and not {self.kinds()}")
 
@@ -86,23 +72,20 @@ def going() -> Iterator[Going]:
 
 
 def test_what_a_session_tells_and_what_others_find_is_present_told_and_over(going: Going) -> None:
-    damaged = alarm("package-damaged", "2026-11-25_0812_rapat")
+    troubles = {"source-lost", "destination-lost", "package-damaged"}
     with ServedRecorder() as recorder:
         recorder.tell("mark", "Tanya")
         recorder.tell("source-lost")
         recorder.tell("destination-lost", "youtube", reason="rejected")
-        going.others = (damaged,)
-        going.until("source-lost", "destination-lost", "package-damaged")
-        wait_for(lambda: going.channel.sent)
+        going.others = (alarm("package-damaged", "2026-11-25_0812_rapat"),)
+        going.until(*troubles)
+        wait_for(lambda: going.sent("began").keys() == troubles)
         recorder.tell("source-found")
         recorder.tell("destination-live", "youtube")
         going.others = ()
         going.until()
-        wait_for(lambda: {one for message in going.channel.sent for one in message.over} >= {damaged})
-    began = {one.kind: one.session for message in going.channel.sent for one in message.began}
-    over = {one.kind for message in going.channel.sent for one in message.over}
-    assert began.keys() == over == {"source-lost", "destination-lost", "package-damaged"}
-    assert began["source-lost"] == recorder.info.id
+        wait_for(lambda: going.sent("over").keys() == troubles)
+    assert going.sent("began")["source-lost"].session == recorder.info.id
     assert going.told == []
 
 
@@ -141,12 +124,12 @@ def test_a_recorder_that_was_killed_is_an_alarm_and_its_session_has_failed_where
         wait_for(lambda: going.channel.sent)
         end = RecorderFailure(message="its recorder was killed, and no other could go on with it")
         recorder.folder.end(encode(end))
-        wait_for(lambda: "session-failed" in [one.kind for message in going.channel.sent for one in message.began])
+        wait_for(lambda: "session-failed" in going.sent("began"))
         going.until()
-    failed = going.channel.sent[-1]
-    assert failed.began[0].session == recorder.info.id
-    assert "mulai rekaman baru sekarang" in failed.began[0].text.id
-    assert "recorder-killed" not in [alarm.kind for alarm in failed.over]
+    failed = going.sent("began")["session-failed"]
+    assert failed.session == recorder.info.id
+    assert "mulai rekaman baru sekarang" in failed.text.id
+    assert "recorder-killed" not in going.sent("over")
 
 
 def test_a_recorder_that_hangs_is_an_alarm_beside_the_others(going: Going, monkeypatch: pytest.MonkeyPatch) -> None:

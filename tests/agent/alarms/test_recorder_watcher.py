@@ -65,14 +65,6 @@ def test_the_reason_of_an_event_decides_what_is_said(state: RecorderListener) ->
     assert "kunci" in state.present()[0].text.id
 
 
-def test_a_recording_that_could_not_begin_is_an_alarm(state: RecorderListener, clock: SimulatedClock) -> None:
-    tell(state, "start-failed", "Rapat senat")
-    clock.advance_to(clock.now_ns() + 3600 * NANOSECONDS)
-    assert kinds(state) == ["start-failed"]
-    tell(state, "session-live", "2026-11-24_0900_rapat-senat")
-    assert kinds(state) == []
-
-
 def test_that_the_recording_goes_on_is_said_once_it_has_begun(state: RecorderListener) -> None:
     def ends() -> list[str]:
         return [alarm.text.en.rpartition(": ")[2] for alarm in (*state.present(), *state.begun())]
@@ -85,17 +77,10 @@ def test_that_the_recording_goes_on_is_said_once_it_has_begun(state: RecorderLis
     assert ends() == ["plug it in again. The recording goes on."] * 3
 
 
-def test_a_fault_ends_with_its_own_recovery(state: RecorderListener) -> None:
-    tell(state, "source-frozen", fault="frozen")
-    tell(state, "source-black", fault="black")
-    tell(state, "source-recovered", fault="frozen")
-    assert kinds(state) == ["source-black"]
-
-
 def test_one_pulled_cable_is_one_alarm(state: RecorderListener, clock: SimulatedClock) -> None:
     tell(state, "source-silent")
     (first,) = state.present()
-    clock.advance_to(clock.now_ns() + NANOSECONDS)
+    clock.advance(1)
     tell(state, "source-lost")
     tell(state, "source-missing", reason="lost")
     (alarm,) = state.present()
@@ -123,7 +108,7 @@ def test_another_trouble_of_the_same_source_and_another_source_are_their_own(sta
 def test_what_is_over_already_is_there_for_a_while(state: RecorderListener, clock: SimulatedClock) -> None:
     tell(state, "frames-dropped", ago_s=HOLD_S - 1)
     assert kinds(state) == ["frames-dropped"]
-    clock.advance_to(clock.now_ns() + 2 * NANOSECONDS)
+    clock.advance(2)
     assert kinds(state) == []
     tell(state, "frames-dropped", ago_s=HOLD_S + 1)
     assert kinds(state) == []
@@ -143,13 +128,6 @@ def test_nothing_is_wrong_with_a_session_that_is_over(state: RecorderListener) -
 
 type Happened = tuple[float, str, dict[str, object]]
 
-PULLED: list[Happened] = [
-    (0.0, "source-silent", {"since_s": 10.0}),
-    (0.6, "source-lost", {"hint": ""}),
-    (0.7, "source-missing", {"reason": "lost", "since_s": 10.7}),
-    (20.0, "source-found", {"port": "1-2"}),
-    (29.0, "source-returned", {"at_s": 39.0}),
-]
 TAKEN: list[Happened] = [
     (0.0, "source-missing", {"reason": "busy", "since_s": 0.0}),
     (0.2, "source-busy", {"fault": "busy"}),
@@ -167,32 +145,28 @@ STAYS_SILENT: list[Happened] = [
 
 
 def read(happened: list[Happened], until_s: float = 60.0, from_s: float = 0.0) -> list[str]:
-    """Return what people read, in English, of what a recorder tells at these times (seconds).
-
-    The daemon begins at `from_s`: what happened before that it hears then, as a new one does.
-    """
+    """Return what people read, in English; a daemon that begins at `from_s` hears then what happened before."""
     clock = SimulatedClock()
     state, herald = listener(clock), AlarmThrottle(clock, 900.0, 12)
     left, told, begin_ns = list(happened), [], clock.now_ns()
-    clock.advance_to(begin_ns + round(from_s * NANOSECONDS))
+    clock.advance(from_s)
     while (now_s := (clock.now_ns() - begin_ns) / NANOSECONDS) < until_s:
         while left and left[0][0] <= now_s:
             at_s, kind, detail = left.pop(0)
             state.take(Event(BEGINNING + timedelta(seconds=at_s), kind, "podium", detail, kind))
         if (message := herald.look(state.begun(), state.present())) and not message.closes:
             told.append(message_text(message, "", "en"))
-        clock.advance_to(clock.now_ns() + NANOSECONDS // 10)
+        clock.advance(0.1)
     return told
 
 
 @pytest.mark.parametrize(
     ("happened", "said", "at_last"),
     [
-        (PULLED, "was unplugged", "was unplugged"),
         (TAKEN, "is used by another program", "is used by another program"),
         (STAYS_SILENT, "sends nothing", "was unplugged"),
     ],
-    ids=["pulled", "taken by another program", "silent, and then pulled"],
+    ids=["taken by another program", "silent, and then pulled"],
 )
 def test_one_trouble_of_a_source_is_told_once_and_over_once(happened: list[Happened], said: str, at_last: str) -> None:
     began, over = read(happened)
@@ -205,7 +179,6 @@ def test_one_trouble_of_a_source_is_told_once_and_over_once(happened: list[Happe
 
 
 def came_and_went(*at_s: float, for_s: float = 1.0) -> list[Happened]:
-    """Return that a cable was loose at these times, for so long."""
     told: list[Happened] = []
     for at in at_s:
         told += [(at, "source-lost", {}), (at + for_s, "source-returned", {})]

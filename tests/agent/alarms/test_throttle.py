@@ -6,7 +6,6 @@ from agent.alarms.message import Message, subject_line, text_in_all_languages
 from agent.alarms.throttle import AGAIN_S, GATHER_S, HOUR_S, AlarmThrottle, NoticeThrottle
 from agent.health.alarm import SHOWN_S, URGENT_S, Alarm, NoticeBoard
 from config.locale.lookup import BilingualText
-from devices.host.clock import NANOSECONDS
 from tests.support.alarms import AT, alarm, notice
 from tests.support.simulated import SimulatedClock
 
@@ -32,7 +31,7 @@ class Watched:
             begun = [one for one in present if one.key not in self._before]
             self._before = {one.key for one in present}
             told += filter(None, (self.herald.look(begun, list(present)), self.notices.due([alarm()])))
-            self.clock.advance_to(self.clock.now_ns() + NANOSECONDS // 2)
+            self.clock.advance(0.5)
         self.told += told
         return told
 
@@ -44,7 +43,6 @@ class Watched:
 
     @property
     def sent(self) -> list[Message]:
-        """What goes out by mail as well."""
         return [message for message in self.told if not message.closes]
 
 
