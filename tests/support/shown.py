@@ -1,13 +1,10 @@
-"""Sources that give what a test tells them, as time passes; and the situation in which a check looks at them."""
+"""Sources that give what a test tells them, in simulated time; and the situation in which a check looks at them."""
 
-import itertools
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 
 import av
 import msgspec
-import numpy as np
 
 from agent.checks.check import CheckContext
 from capture.media.jpeg import JpegDecoder
@@ -25,12 +22,12 @@ from capture.source import (
 )
 from capture.sources.source_kind import ChosenSource, ChosenSources
 from config.errors import LiputError
-from devices.host.clock import NANOSECONDS
 from devices.model.device import Device, DeviceKind
 from recorder.model.status import SessionStatus
 from recorder.session.request import SessionRequest
 from tests.support import situations
 from tests.support.scenes import HEIGHT, WIDTH
+from tests.support.simulated import SimulatedClock
 
 RATE = 50
 BLOCK = 960
@@ -41,11 +38,12 @@ MICROPHONE = Device(id="0d8c:0134@1-3", kind=DeviceKind.MICROPHONE, name="Mimbar
 
 
 class Shown(VideoSource):
-    """A camera that gives JPEGs, RATE in a second; `refuses` is what opening raises."""
+    """A camera that gives JPEGs, RATE in a second of its clock; `refuses` is what opening raises."""
 
     name = "Podium"
 
     def __init__(self, pictures: Iterable[bytes], *, refuses: LiputError | None = None) -> None:
+        self.clock = SimulatedClock()
         self.is_open = False
         self._pictures = iter(pictures)
         self._refuses = refuses
@@ -59,8 +57,8 @@ class Shown(VideoSource):
 
     def read(self, timeout_s: float) -> Frame | None:
         picture = next(self._pictures, None)
-        time.sleep(timeout_s if picture is None else 1 / RATE)
-        return None if picture is None else Frame(time.monotonic_ns(), picture)
+        self.clock.advance(timeout_s if picture is None else 1 / RATE)
+        return None if picture is None else Frame(self.clock.now_ns(), picture)
 
     def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
         assert isinstance(frame.payload, bytes)
@@ -71,11 +69,12 @@ class Shown(VideoSource):
 
 
 class Sounding(AudioSource):
-    """A microphone that gives samples, as fast as they are read; nothing where there are none."""
+    """A microphone that gives samples, in the time of its clock; nothing where there are none."""
 
     name = "Mimbar"
 
     def __init__(self, samples: Samples | None) -> None:
+        self.clock = SimulatedClock()
         self.is_open = False
         self.channels = 2 if samples is None else samples.shape[1]
         self._samples = samples
@@ -85,24 +84,15 @@ class Sounding(AudioSource):
 
     def read(self, timeout_s: float) -> AudioBlock | None:
         if self._samples is None or not len(self._samples):
-            time.sleep(timeout_s)
+            self.clock.advance(timeout_s)
             return None
         block, self._samples = self._samples[:BLOCK], self._samples[BLOCK:]
-        return AudioBlock(time.monotonic_ns() - BLOCK * NANOSECONDS // SAMPLE_RATE, block)
+        began_ns = self.clock.now_ns()
+        self.clock.advance(BLOCK / SAMPLE_RATE)
+        return AudioBlock(began_ns, block)
 
     def close(self) -> None:
         self.is_open = False
-
-
-def repeated(picture: bytes) -> Iterator[bytes]:
-    """Give the same picture for ever."""
-    return itertools.repeat(picture)
-
-
-def damaged(pictures: Iterable[bytes], every: int) -> Iterator[bytes]:
-    """Give pictures, each `every`th of them cut off."""
-    for number, picture in enumerate(pictures):
-        yield picture if number % every else picture[: len(picture) // 2]
 
 
 def situation(
@@ -123,8 +113,3 @@ def chooses(
         sounds=[ChosenSource(one.name, one, one.name, device=device) for one, device in sounds],
     )
     return lambda _now: chosen
-
-
-def grey(level: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Return a picture of one grey."""
-    return np.full((HEIGHT, WIDTH, 3), level, np.uint8)
