@@ -23,7 +23,6 @@ def streamed(
     conference: bool | None = None,
     held: Mapping[str, SessionStatus | None] | None = None,
     public: bool = False,
-    quick: bool = False,
 ) -> CheckContext:
     """Return it; `settings` and `keys` are what the two files hold."""
     (folder / "liput.toml").write_text(settings)
@@ -33,7 +32,7 @@ def streamed(
     asked = SessionRequest(title="Wisuda", streams=streams, conference=conference)
     return CheckContext(
         asked=asked, settings=read, profile=read.profile(), streams=streams_of(asked, read, is_planned=False),
-        clock=SystemClock(), stop=threading.Event(), devices=list, held=holding(held or {}), public=public, quick=quick,
+        clock=SystemClock(), stop=threading.Event(), devices=list, held=holding(held or {}), public=public,
     )  # fmt: skip
 
 
