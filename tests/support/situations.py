@@ -11,7 +11,7 @@ from agent.checks.check import CheckContext, CheckResult
 from config.settings.schema import Settings
 from devices.host.clock import SystemClock
 from devices.model.device import Device
-from recorder.model.status import STATES_AFTER, SessionState, SessionStatus, SourceLine
+from recorder.model.status import SessionState, SessionStatus, SourceLine
 from recorder.running.client import RunningRecorder
 from recorder.running.runtime_directory import RecorderFolder, new_recorder_info
 from recorder.session.request import SessionRequest
@@ -40,9 +40,8 @@ def situation(
 
 
 def holding(sessions: Mapping[str, SessionStatus | None]) -> Sequence[RunningRecorder]:
-    """Return the sessions that have something open, of some by their titles; None does not answer."""
-    every = [runs(title, status) for title, status in sessions.items()]
-    return [one for one in every if one.state not in STATES_AFTER]
+    """Return sessions that have something open, by their titles; None does not answer."""
+    return [runs(title, status) for title, status in sessions.items()]
 
 
 def runs(title: str, status: SessionStatus | None) -> RunningRecorder:
@@ -61,5 +60,4 @@ def session(state: SessionState, *sources: SourceLine, **more: Any) -> SessionSt
 
 
 def codes(results: Sequence[CheckResult]) -> list[tuple[str, str]]:
-    """Return the name and the code of each result."""
     return [(result.name, result.code) for result in results]

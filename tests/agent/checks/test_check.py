@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -32,6 +32,13 @@ from recorder.session.request import SessionRequest
 from tests.support.situations import situation
 
 
+@pytest.fixture
+def let_go() -> Iterator[threading.Event]:
+    event = threading.Event()
+    yield event
+    event.set()
+
+
 def test_answers_come_in_the_order_of_the_questions() -> None:
     second_is_done = threading.Event()
 
@@ -44,43 +51,32 @@ def test_answers_come_in_the_order_of_the_questions() -> None:
         return "second"
 
     counts: list[int] = []
-    assert list(run_parallel({1: first, 2: second}, threading.Event(), counts.append).items()) == [
-        (1, "first"),
-        (2, "second"),
-    ]
+    answers = run_parallel({1: first, 2: second}, threading.Event(), counts.append)
+    assert list(answers.items()) == [(1, "first"), (2, "second")]
     assert counts == [1, 2]
 
 
-def test_nothing_is_waited_for_or_found_out_once_it_is_stopped() -> None:
-    over, stop = threading.Event(), threading.Event()
+def test_nothing_is_waited_for_or_found_out_once_it_is_stopped(let_go: threading.Event) -> None:
+    stop = threading.Event()
 
     def stops() -> bool:
         stop.set()
-        return over.wait(60)
+        return let_go.wait(60)
 
     assert run_parallel({1: stops, 2: stop.wait}, stop) == {}, "what ends because it is stopped has found nothing out"
-    over.set()
 
 
 CHECKS = {check.name: check for check in all_checks()}
 OF_ITSELF = ("hangs", "broken")
 
 
-@pytest.fixture(autouse=True)
-def _no_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LIPUT_STATE", str(tmp_path / "state"))
-
-
 def simple_session(folder: Path) -> CheckContext:
-    """Return a session that needs no device and no network."""
     settings = msgspec.structs.replace(Settings(), archive=ArchiveSettings(path=folder, reserve=0))
     return situation(SessionRequest(title="Rapat", videos=("synthetic",), audios=("synthetic",)), settings)
 
 
 def test_each_has_a_name_and_a_place_of_its_own() -> None:
-    assert [check.name for check in all_checks()] == [
-        check.name for check in sorted(CHECKS.values(), key=lambda check: check.place)
-    ]
+    assert list(all_checks()) == sorted(CHECKS.values(), key=lambda check: check.place)
     assert len(CHECKS) >= 11
     count = Counter(check.place for check in all_checks())
     assert [(check.name, check.place) for check in all_checks() if count[check.place] > 1] == [], "places are taken"
@@ -148,10 +144,8 @@ def test_results_come_in_the_order_of_the_checks_whichever_is_first_done() -> No
         second_is_done.set()
 
     results = CheckRunner([check("first", first), check("second", second)], situation(quick=False)).run()
-    assert [(result.name, result.verdict) for result in results] == [
-        ("first", CheckVerdict.FAILURE),
-        ("second", CheckVerdict.OK),
-    ]
+    assert [result.name for result in results] == ["first", "second"]
+    assert [result.verdict for result in results] == [CheckVerdict.FAILURE, CheckVerdict.OK]
     assert results[0].reason == ("Buruk: first", "Bad: first")
     assert results[0].advice.of("id") == "Perbaiki"
     assert results[1].measured == {"free_bytes": 5}
@@ -175,8 +169,8 @@ def test_those_that_would_disturb_each_other_run_one_after_the_other() -> None:
     assert at[::2] == at[1::2]
 
 
-def test_one_that_hangs_is_told_of_and_to_stop_and_those_after_it_still_run() -> None:
-    let_go, told_to_stop = threading.Event(), threading.Event()
+def test_one_that_hangs_is_told_of_and_to_stop_and_those_after_it_still_run(let_go: threading.Event) -> None:
+    told_to_stop = threading.Event()
 
     def hang(situation: CheckContext) -> Iterable[CheckResult]:
         if situation.stop.wait(60):
@@ -185,11 +179,8 @@ def test_one_that_hangs_is_told_of_and_to_stop_and_those_after_it_still_run() ->
         return []
 
     checks = [check("disk", hang, alone=True, longest_s=0.2), check("encoder", good("encoder"), alone=True)]
-    try:
-        results = CheckRunner(checks, situation(quick=False)).run()
-        assert told_to_stop.wait(60)
-    finally:
-        let_go.set()
+    results = CheckRunner(checks, situation(quick=False)).run()
+    assert told_to_stop.wait(60)
     assert [(result.name, result.code) for result in results] == [("disk", "hangs"), ("encoder", "ok")]
     assert results[0].verdict is CheckVerdict.FAILURE
     assert "0 s" in results[0].reason.english
@@ -242,17 +233,14 @@ def test_stopped_it_returns_what_is_known_once_the_checks_have_let_go() -> None:
     assert told.count("disk") <= 1, "it has not begun"
 
 
-def test_one_that_does_not_let_go_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_does_not_let_go_holds_nobody_up(monkeypatch: pytest.MonkeyPatch, let_go: threading.Event) -> None:
     monkeypatch.setattr(runner, "STOP_WAIT_S", 0.1)
-    now, let_go = situation(quick=False), threading.Event()
+    now = situation(quick=False)
 
     def hang(_situation: CheckContext) -> Iterable[CheckResult]:
         now.stop.set()
         let_go.wait(60)
         return []
 
-    try:
-        (result,) = CheckRunner([check("camera", hang)], now).run()
-    finally:
-        let_go.set()
+    (result,) = CheckRunner([check("camera", hang)], now).run()
     assert result.code == "cancelled"

@@ -15,9 +15,11 @@ from agent.checks.kinds import uplink as uplink_check
 from agent.checks.uplink_verdict import judge
 from config.locale.lookup import LocalizedText
 from config.settings.schema import Settings
+from config.state import state_folder
 from devices.uplink.model import LinkLatency, LinkRate, UplinkResult
 from recorder.session.request import SessionRequest
 
+NOW = datetime(2026, 11, 26, 8, 0, tzinfo=UTC)
 CHECK = Check("uplink", LocalizedText("Kecepatan internet", "Uplink"), lambda _situation: [])
 CODES = {
     "slow": CheckFinding(
@@ -41,7 +43,7 @@ def test_in_a_pipe_it_is_a_line_before_the_result(capsys: pytest.CaptureFixture[
 
 
 def test_with_json_it_stands_beside_the_document(capsys: pytest.CaptureFixture[str]) -> None:
-    checked = CheckRun(at=datetime(2026, 11, 26, tzinfo=UTC), results=[make_result(CODES, "slow", "uplink")])
+    checked = CheckRun(at=NOW, results=[make_result(CODES, "slow", "uplink")])
     with check_display("en", as_json=True) as show:
         show(CHECK, COST)
         show(CHECK, GOES_ON)
@@ -64,7 +66,7 @@ def test_with_json_it_stands_beside_the_document(capsys: pytest.CaptureFixture[s
 def test_the_last_line_is_the_answer(capsys: pytest.CaptureFixture[str], codes: list[str], words: str) -> None:
     results = [make_result(CODES, code, f"x: {number}") for number, code in enumerate(codes)]
     with check_display("en", as_json=False) as show:
-        show.verdict(CheckRun(at=datetime(2026, 11, 26, tzinfo=UTC), results=results))
+        show.verdict(CheckRun(at=NOW, results=results))
     assert capsys.readouterr().out.splitlines()[-1] == words
 
 
@@ -129,23 +131,16 @@ def test_the_command_has_all_that_was_asked() -> None:
 # Runs are kept, the newest last; measurements of the uplink are listed from them
 
 
-@pytest.fixture(autouse=True)
-def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Provide where the checks of this PC are kept."""
-    monkeypatch.setenv("LIPUT_STATE", str(tmp_path / "state"))
-    return tmp_path / "state" / "checks.json"
-
-
 def checked(title: str) -> CheckRun:
     result = make_result(CODES, "slow", "uplink", {"rate_bps": 2.5e6, "lossy": False, "server": None})
-    return CheckRun(at=datetime(2026, 11, 26, 8, 0, tzinfo=UTC), title=title, results=[result])
+    return CheckRun(at=NOW, title=title, results=[result])
 
 
-def test_what_was_found_is_read_again_as_it_was(file: Path) -> None:
+def test_what_was_found_is_read_again_as_it_was() -> None:
     keep_run(checked("Rapat"))
     keep_run(checked("Wisuda"))
     assert kept_runs() == [checked("Rapat"), checked("Wisuda")]
-    assert file.parent.stat().st_mode & 0o077 == 0
+    assert state_folder().stat().st_mode & 0o077 == 0
 
 
 def test_the_oldest_go(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,9 +148,6 @@ def test_the_oldest_go(monkeypatch: pytest.MonkeyPatch) -> None:
     for title in ("Satu", "Dua", "Tiga"):
         keep_run(checked(title))
     assert [each.title for each in kept_runs()] == ["Dua", "Tiga"]
-
-
-NOW = datetime(2026, 11, 26, 8, 0, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -168,10 +160,10 @@ def test_a_session_goes_by_the_newest_that_is_not_of_another_day(later: timedelt
     assert newest_run(NOW + later) == (checked("Wisuda") if is_it else None)
 
 
-def test_where_none_is_kept_a_session_goes_without(file: Path) -> None:
+def test_where_none_is_kept_a_session_goes_without() -> None:
     assert newest_run(NOW) is None
-    file.parent.mkdir(exist_ok=True)
-    file.write_text("not ours")
+    state_folder().mkdir(parents=True)
+    (state_folder() / "checks.json").write_text("not ours")
     assert newest_run(NOW) is None
 
 
@@ -183,7 +175,7 @@ def measured(day: int, *, up: float | None, loaded: float = 0.03) -> CheckRun:
             up=rate, down=rate, idle=LinkLatency(0.02, 0), loaded=LinkLatency(loaded, 0), moved_bytes=1, streams=3
         )
         results = list(judge(uplink, (5e6, 0), "720p30", "speed.test"))
-    return CheckRun(at=datetime(2026, 11, day, 8, 30, tzinfo=UTC), title="Wisuda", results=results)
+    return CheckRun(at=NOW.replace(day=day), results=results)
 
 
 def test_the_newest_is_first_and_checks_that_measured_nothing_are_left_out() -> None:
@@ -192,12 +184,8 @@ def test_the_newest_is_first_and_checks_that_measured_nothing_are_left_out() -> 
         (3, 4e6, "failure", "too-slow"),
         (1, 20e6, "ok", "ok"),
     ]
-    assert (listed[0].idle_s, listed[0].loaded_s, listed[0].need_bps, listed[0].server) == (
-        0.02,
-        0.03,
-        5e6,
-        "speed.test",
-    )
+    newest = listed[0]
+    assert (newest.idle_s, newest.loaded_s, newest.need_bps, newest.server) == (0.02, 0.03, 5e6, "speed.test")
 
 
 def test_what_a_test_stream_found_is_in_it() -> None:
@@ -207,8 +195,6 @@ def test_what_a_test_stream_found_is_in_it() -> None:
         make_result(uplink_check.CODES, "not-carried", "uplink: kampus", figures, **facts),
         make_result(uplink_check.CODES, "no-test", "uplink: youtube"),
     ]
-    (one,) = uplink_measurements(
-        [CheckRun(at=datetime(2026, 11, 4, 8, 30, tzinfo=UTC), title="Rapat", results=results)]
-    )
+    (one,) = uplink_measurements([CheckRun(at=NOW, results=results)])
     assert (one.server, one.up_bps, one.need_bps, one.loaded_s) == ("kampus", 4.1e6, 5e6, 0.09)
     assert (one.verdict, one.code, one.idle_s) == ("failure", "not-carried", None)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from agent.checks.check import CheckContext, CheckProgress, CheckVerdict
+from agent.checks.check import CheckProgress, CheckVerdict
 from agent.checks.kinds import encoder, hardware
 from config.settings.schema import BUILT_IN_PROFILES, Settings, VideoDefaults
 from recorder.encode.hardware_kinds import EncoderFailure, EncoderKind
@@ -25,34 +25,28 @@ PROFILE = BUILT_IN_PROFILES["1080p30"]
 SYNTHETIC = SessionRequest(title="", videos=("synthetic",), profile="240p15")
 
 
+@pytest.fixture(autouse=True)
+def _beside_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the child that measures as long as it takes beside other tests."""
+    monkeypatch.setattr(encoder, "LONGEST_S", 120.0)
+
+
 def taking(one: float, two: float, *, streams: tuple[str, ...] = (), encode: str = "auto") -> tuple[str, object]:
     """Return what is said of a PC of four cores of which so many are taken, and the profile that would fit."""
     settings = Settings(video=VideoDefaults(stream_encode=encode))
-    now = situation(asked=SessionRequest(title="", streams=streams))
-    now = CheckContext(
-        asked=now.asked, settings=settings, profile=PROFILE, clock=now.clock, stop=now.stop, devices=list,
-        streams=streams,
-    )  # fmt: skip
+    now = replace(situation(), settings=settings, profile=PROFILE, streams=streams)
     result = encoder.judge(now, Headroom(one_encode=one, two_encodes=two, cores=4))
     assert "{" not in "".join((*result.reason, *result.advice))
     return result.code, result.measured["fitting_profile"]
 
 
-@pytest.mark.parametrize(
-    ("one", "code", "fitting"),
-    [
-        (2.8, "ok", None),
-        (2.9, "tight", "1080p25"),
-        (3.5, "tight", "720p30"),
-        (3.7, "too-slow", "720p30"),
-        (9.0, "too-slow", "480p15"),
-        (400.0, "nothing-fits", None),
-    ],
-)
-def test_thirty_per_cent_are_to_spare_or_the_profile_that_fits_is_named(
-    one: float, code: str, fitting: str | None
-) -> None:
-    assert taking(one, 2 * one) == (code, fitting)
+def test_thirty_per_cent_are_to_spare_or_the_profile_that_fits_is_named() -> None:
+    assert taking(2.8, 5.6) == ("ok", None)
+    assert taking(2.9, 5.8) == ("tight", "1080p25")
+    assert taking(3.5, 7.0) == ("tight", "720p30")
+    assert taking(3.7, 7.4) == ("too-slow", "720p30")
+    assert taking(9.0, 18.0) == ("too-slow", "480p15")
+    assert taking(400.0, 800.0) == ("nothing-fits", None)
 
 
 def test_a_second_encode_counts_where_the_session_has_one() -> None:
@@ -62,8 +56,7 @@ def test_a_second_encode_counts_where_the_session_has_one() -> None:
     assert taking(2.0, 3.9, streams=("youtube",), encode="shared")[0] == "ok"
 
 
-def test_it_is_measured_for_real_with_the_sources_of_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoder, "LONGEST_S", 120.0)  # beside other tests it takes longer than on a free PC
+def test_it_is_measured_for_real_with_the_sources_of_the_session() -> None:
     told: list[CheckProgress] = []
     now = situation(asked=SYNTHETIC)
     (result,) = encoder.measure(replace(now, on_progress=told.append))
@@ -100,14 +93,10 @@ def test_a_quick_check_goes_by_what_was_measured_before() -> None:
     assert (known.code, known.measured["spare_percent"]) == ("ok", 95.0)
 
 
-def test_what_cannot_be_measured_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoder, "LONGEST_S", 60.0)  # a busy PC takes long to begin
+def test_what_cannot_be_measured_says_so() -> None:
     now = situation(asked=SYNTHETIC)
     broken = msgspec.structs.replace(now.profile, preset="no such preset")
-    now = CheckContext(
-        asked=now.asked, settings=now.settings, profile=broken, clock=now.clock, stop=now.stop, devices=list
-    )  # fmt: skip
-    (result,) = encoder.measure(now)
+    (result,) = encoder.measure(replace(now, profile=broken))
     assert (result.code, result.verdict) == ("not-measured", CheckVerdict.FAILURE)
 
 

@@ -1,7 +1,4 @@
-"""What is said of the devices of a session: its words find them as when it is recorded, or say why not.
-
-With real drivers it is said in tests/rig/guest/guest_check.py.
-"""
+"""What is said of the devices of a session; tests/rig/guest/guest_check.py has real drivers."""
 
 import dataclasses
 from datetime import UTC, datetime
@@ -39,7 +36,6 @@ def _no_sound_server(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def ports() -> PortRoom:
-    """Provide a stick with sound, a camera and a microphone."""
     return furnished()
 
 
@@ -48,9 +44,7 @@ def asked(*videos: str, audios: tuple[str, ...] = ()) -> SessionRequest:
 
 
 def ids(sources: list[SessionSource]) -> list[str | None]:
-    return [
-        source.device.id if source.device else source.trouble.code if source.trouble else None for source in sources
-    ]
+    return [one.device.id if one.device else one.trouble.code if one.trouble else None for one in sources]
 
 
 def of(ports: PortRoom, wanted: SessionRequest, **roles: str) -> list[SessionSource]:
@@ -61,9 +55,8 @@ def of(ports: PortRoom, wanted: SessionRequest, **roles: str) -> list[SessionSou
 def test_words_mean_devices_roles_and_what_belongs_to_them_or_the_best_there_is(ports: PortRoom) -> None:
     assert ids(of(ports, asked())) == [CARD, CARD_SOUND]
     found = of(ports, asked(), podium=CAMERA, microphone=MIC)
-    assert [(source.name, source.device and source.device.id) for source in found] == [
-        ("podium", CAMERA), ("microphone", MIC),
-    ]  # fmt: skip
+    assert ids(found) == [CAMERA, MIC]
+    assert [source.name for source in found] == ["podium", "microphone"]
     found = of(ports, asked("podium", "1-2", audios=("slides", "0d8c:0134@1-3")), podium=CAMERA, slides=CARD)
     assert ids(found) == [CAMERA, CARD, CARD_SOUND, MIC]
 
@@ -80,16 +73,10 @@ def test_what_is_no_device_is_no_equipment(ports: PortRoom, tmp_path: Path, monk
     assert ids(of(ports, asked("screen", "synthetic"))) == [None, None, CARD_SOUND]
 
 
-@pytest.mark.parametrize(
-    ("wanted", "code"),
-    [
-        (asked("lectern", audios=("none",)), "not-found"),
-        (asked("screen:bad", audios=("none",)), "no-source"),
-        (asked("synthetic", audios=("046d:0825:A1",)), "wrong-kind"),
-    ],
-)
-def test_a_word_that_means_nothing_says_why(ports: PortRoom, wanted: SessionRequest, code: str) -> None:
-    assert ids(of(ports, wanted))[-1] == code
+def test_a_word_that_means_nothing_says_why(ports: PortRoom) -> None:
+    assert ids(of(ports, asked("lectern", audios=("none",)))) == ["not-found"]
+    assert ids(of(ports, asked("screen:bad", audios=("none",)))) == ["no-source"]
+    assert ids(of(ports, asked("synthetic", audios=(CAMERA,)))) == [None, "wrong-kind"]
 
 
 # Roles whose device is not there
@@ -114,9 +101,6 @@ def test_one_without_a_serial_number_in_another_port_has_moved(ports: PortRoom) 
     assert "1-4" in source.trouble.reason.english + source.trouble.advice.english
 
 
-# Each device
-
-
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 FULL_HD = Mode("MJPG", 1920, 1080, (30.0,))
 NOWHERE = UsbTopology({})
@@ -137,14 +121,12 @@ def camera(**changes: object) -> Device:
 
 
 def of_sound(device: Device, **more: object) -> CheckResult:
-    """Return what is found of a microphone that is recorded with a synthetic picture."""
-    asked = SessionRequest(title="Rapat", videos=("synthetic",), audios=(device.id,))
-    _, result = check_equipment(situation(asked, devices=[device], **more), NOWHERE)  # type: ignore[arg-type]
+    wanted = asked("synthetic", audios=(device.id,))
+    _, result = check_equipment(situation(wanted, devices=[device], **more), NOWHERE)  # type: ignore[arg-type]
     return result
 
 
 def of_camera(device: Device, tree: UsbTopology = NOWHERE, profile: str = "1080p30") -> list[str]:
-    """Return the codes of what is found of a camera."""
     asked = SessionRequest(title="Rapat", videos=(device.id,), audios=("none",), profile=profile)
     return [result.code for result in check_equipment(situation(asked, devices=[device]), tree)]
 
@@ -160,9 +142,7 @@ def test_a_microphone_that_is_there_is_well_and_an_empty_room_says_what_to_plug_
 
 def test_a_missing_role_is_told_also_where_it_is_not_needed() -> None:
     roles_store().change(lambda _: {"mixer": binding_of(microphone(), NOW)})
-    (_, result) = check_equipment(
-        situation(SessionRequest(title="Rapat", videos=("synthetic",), audios=("mixer",))), NOWHERE
-    )
+    (_, result) = check_equipment(situation(asked("synthetic", audios=("mixer",))), NOWHERE)
     assert (result.name, result.code) == (f"{NAME}: mixer", "missing")
     assert result.reason.english == "Mixer is not plugged in"
     assert result.advice.english.endswith("port 1-3.")
@@ -178,8 +158,8 @@ def test_what_cannot_be_read_is_told(tmp_path: Path, file: str, about: str) -> N
     broken = roles_store().path.with_name(file)
     broken.parent.mkdir(parents=True, exist_ok=True)
     broken.write_text("{")
-    asked = SessionRequest(title="Rapat", videos=(camera().id,), audios=("none",))
-    assert (about, "unreadable") in codes(list(check_equipment(situation(asked, devices=[camera()]), NOWHERE)))
+    now = situation(asked(camera().id, audios=("none",)), devices=[camera()])
+    assert (about, "unreadable") in codes(list(check_equipment(now, NOWHERE)))
 
 
 # Whose it is
@@ -199,10 +179,6 @@ def test_what_a_session_holds_is_as_that_session_says(fault: Fault | None, code:
     assert result.code == code
     assert '"Wisuda"' in result.reason.indonesian
     assert (fault is None) or result.measured == {"fault": fault}
-
-
-def test_a_session_that_is_being_sealed_holds_nothing_any_more() -> None:
-    assert of_sound(microphone(), held={"Wisuda": session(SessionState.SEALING, line(microphone()))}).code == "ok"
 
 
 def test_every_fault_has_words_of_its_own() -> None:
@@ -249,16 +225,11 @@ def test_twins_that_may_have_been_swapped_are_told() -> None:
     )
     known_store().change(lambda _: {microphone().id: known})
     assert of_sound(microphone()).code == "swapped"
-    find(Fault.FLAPPING)  # which is worse
+    with HealthLog(clock=SystemClock(), journal=None) as log:  # as one does who has it open
+        log(microphone().id, LogKind.OPENED)
+        log(microphone().id, LogKind.DEGRADED, "it is so", fault=Fault.FLAPPING)  # which is worse
     result = of_sound(microphone())
     assert (result.code, result.measured) == ("unwell", {"fault": "flapping"})
-
-
-def find(fault: Fault) -> None:
-    """Say in the health log that the microphone has `fault`, as one does who has it open."""
-    with HealthLog(clock=SystemClock(), journal=None) as log:
-        log(microphone().id, LogKind.OPENED)
-        log(microphone().id, LogKind.DEGRADED, "it is so", fault=fault)
 
 
 # Where it is, and what it gives
@@ -273,21 +244,13 @@ def test_a_usb_3_camera_behind_a_usb_2_hub_is_in_the_wrong_port(cameras: UsbTopo
     assert of_camera(camera(port="5-1.4"), cameras) == ["slow-hub"]
 
 
-@pytest.mark.parametrize(
-    ("modes", "profile", "found"),
-    [
-        ((FULL_HD,), "1080p30", ["ok"]),
-        ((Mode("MJPG", 1024, 768, (30.0,)),), "720p30", ["ok"]),
-        ((Mode("XYZW", 1920, 1080, (30.0,)),), "1080p30", ["no-mode"]),
-        ((Mode("MJPG", 640, 480, (30.0,)),), "1080p30", ["small-mode"]),
-        ((Mode("MJPG", 1920, 1080, (15.0,)),), "1080p30", ["slow-mode"]),
-        ((Mode("MJPG", 1920, 1080, (25.0,)),), "1080p30", ["ok"]),
-    ],
-)
-def test_a_camera_that_gives_less_than_the_profile_is_told(
-    modes: tuple[Mode, ...], profile: str, found: list[str]
-) -> None:
-    assert of_camera(camera(modes=modes), profile=profile) == found
+def test_a_camera_that_gives_less_than_the_profile_is_told() -> None:
+    assert of_camera(camera(modes=(FULL_HD,))) == ["ok"]
+    assert of_camera(camera(modes=(Mode("MJPG", 1024, 768, (30.0,)),)), profile="720p30") == ["ok"]
+    assert of_camera(camera(modes=(Mode("XYZW", 1920, 1080, (30.0,)),))) == ["no-mode"]
+    assert of_camera(camera(modes=(Mode("MJPG", 640, 480, (30.0,)),))) == ["small-mode"]
+    assert of_camera(camera(modes=(Mode("MJPG", 1920, 1080, (15.0,)),))) == ["slow-mode"]
+    assert of_camera(camera(modes=(Mode("MJPG", 1920, 1080, (25.0,)),))) == ["ok"]
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,8 @@ def speed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SpeedServer]:
 YOUTUBE = '[destinations.youtube]\nurl = "rtmps://a.rtmps.youtube.com/live2"\n'
 
 
-def measured_by(address: str, more: str = "", *, most: str = "2 MB", kind: str = "librespeed") -> str:
-    return f'[check]\nuplink = "{kind}"\nserver = "{address}"\nmost_data = "{most}"\n{more}\n{YOUTUBE}'
+def measured_by(address: str, more: str = "") -> str:
+    return f'[check]\nuplink = "librespeed"\nserver = "{address}"\nmost_data = "2 MB"\n{more}\n{YOUTUBE}'
 
 
 def test_a_fast_network_is_enough_and_what_it_costs_is_told_before(tmp_path: Path, speed: SpeedServer) -> None:
