@@ -36,26 +36,19 @@ WELL = ComputerSample(
 )  # fmt: skip
 
 
-@pytest.fixture
-def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Recorded]:
+def watched(monkeypatch: pytest.MonkeyPatch, *samples: ComputerSample) -> Recorded:
     """Return what a watch records of samples, a minute apart."""
-
-    def watch_all(*samples: ComputerSample) -> Recorded:
-        left = list(samples)
-        monkeypatch.setattr(computer, "read_sample", lambda *_, **__: left.pop(0))
-        clock = SimulatedClock()
-        recorded = Recorded(clock)
-        watch = ComputerSampler(ARCHIVE, record=recorded, clock=clock)
-        while left:
-            watch.write_sample()
-            clock.advance_to(clock.now_ns() + 60 * NANOSECONDS)
-        return recorded
-
-    return watch_all
+    left, clock = list(samples), SimulatedClock()
+    monkeypatch.setattr(computer, "read_sample", lambda *_, **__: left.pop(0))
+    recorded = Recorded(clock)
+    watch = ComputerSampler(ARCHIVE, record=recorded, clock=clock)
+    while left:
+        watch.write_sample()
+        clock.advance(60)
+    return recorded
 
 
 def samples_of(folders: Iterable[Path], count: int) -> Iterator[ComputerSample]:
-    """Give samples that a watch of this machine takes."""
     recorded = Recorded(SimulatedClock())
     watch = ComputerSampler(dict.fromkeys(folders, 0), record=recorded, clock=SimulatedClock())
     for number in range(count):
@@ -123,7 +116,7 @@ def test_a_disk_that_hangs_is_left_out_and_asked_once(monkeypatch: pytest.Monkey
         go_on.wait()
         return SimpleNamespace(free=8)
 
-    monkeypatch.setattr(computer, "_DISK_ANSWERS_S", 0.05)
+    monkeypatch.setattr(computer, "_DISK_ANSWERS_S", 1.0)  # in which "/" must answer
     monkeypatch.setattr(psutil, "disk_usage", usage)
     samples = samples_of([tmp_path, Path("/")], 1000)
     assert next(samples).disk_free == {"/": 7}
@@ -145,9 +138,9 @@ def test_a_disk_that_hangs_is_left_out_and_asked_once(monkeypatch: pytest.Monkey
     ],
 )  # fmt: skip
 def test_a_trouble_is_one_warning_and_ends_only_when_it_is_clearly_over(
-    watched: Callable[..., Recorded], bad: ComputerSample, still: ComputerSample, fault: str, reason: str
+    monkeypatch: pytest.MonkeyPatch, bad: ComputerSample, still: ComputerSample, fault: str, reason: str
 ) -> None:
-    recorded = watched(WELL, bad, bad, still, bad, WELL, WELL, bad)
+    recorded = watched(monkeypatch, WELL, bad, bad, still, bad, WELL, WELL, bad)
     assert {(line.device, line.level) for line in recorded.of(LogKind.SAMPLE)} == {(PC, LogLevel.DEBUG)}
     assert told(recorded) == [("degraded", fault), ("recovered", fault), ("degraded", fault)]
     begun, ended, _ = [line for line in recorded.lines if line.kind != LogKind.SAMPLE]
@@ -157,11 +150,12 @@ def test_a_trouble_is_one_warning_and_ends_only_when_it_is_clearly_over(
     assert ended.detail["state"] == "ok"
 
 
-def test_what_is_nearly_bad_is_no_trouble(watched: Callable[..., Recorded]) -> None:
+def test_what_is_nearly_bad_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
     nearly = but(
         cpu_percent=95.0, memory_available=800_000_000, disk_free={"/srv/archive": 2_000_000_000}, battery_percent=5.0
     )
-    assert told(watched(nearly, but(cpu_percent=None, plugged_in=None, disk_free={}, memory_total=0))) == []
+    unknown = but(cpu_percent=None, plugged_in=None, disk_free={}, memory_total=0)
+    assert told(watched(monkeypatch, nearly, unknown)) == []
 
 
 def test_a_sensor_that_cannot_be_read_is_one_line_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,10 +63,8 @@ def test_each_condition_counts(tmp_path: Path) -> None:
     assert reasons(tmp_path, LogFilter(kinds=[LogKind.SAMPLE])) == ["debug", "info"]
     assert reasons(tmp_path, LogFilter(kinds=[LogKind.DEGRADED], level=LogLevel.ERROR)) == ["error"]
     assert reasons(tmp_path, LogFilter(devices=[STICK])) == ["error"]
-    assert reasons(tmp_path, LogFilter(since=NOON + timedelta(seconds=1), until=NOON + timedelta(seconds=2))) == [
-        "info",
-        "warn",
-    ]
+    span = LogFilter(since=NOON + timedelta(seconds=1), until=NOON + timedelta(seconds=2))
+    assert reasons(tmp_path, span) == ["info", "warn"]
     assert list(read(tmp_path, LogFilter(kinds=[]))) == []
 
 

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Collection
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,27 +10,20 @@ import msgspec
 import psutil
 import pytest
 
-from config import errors
+from config.errors import DeviceError, DeviceNotFound
 from devices.health.faults import FAULT_STATES, Fault, HealthChange, HealthTracker, fault_of_error, fault_rank
 from devices.health.log_line import PC, HealthLine, LogKind, LogLevel
 from devices.health.summary import DeviceSummary, FaultTotal, active_health, summarise, timelines, with_logged_health
-from devices.host.clock import NANOSECONDS
 from devices.model.device import Device, DeviceKind, Health, HealthState
 from tests.support.health import Recorded
 from tests.support.simulated import SimulatedClock
 
 
-@pytest.mark.parametrize(
-    ("error", "fault"),
-    [
-        (errors.DeviceError("x", why="lost"), Fault.LOST),
-        (errors.DeviceNotFound("x"), Fault.LOST),
-        (errors.DeviceError("x", why="bus-full"), Fault.BUS_FULL),
-        (errors.DeviceError("x", why="unsupported"), None),
-    ],
-)
-def test_what_a_refusal_means(error: errors.LiputError, fault: Fault | None) -> None:
-    assert fault_of_error(error) is fault
+def test_what_a_refusal_means() -> None:
+    assert fault_of_error(DeviceError("x", why="lost")) is Fault.LOST
+    assert fault_of_error(DeviceNotFound("x")) is Fault.LOST
+    assert fault_of_error(DeviceError("x", why="bus-full")) is Fault.BUS_FULL
+    assert fault_of_error(DeviceError("x", why="unsupported")) is None
 
 
 def test_the_worst_comes_first_and_what_nobody_knows_last() -> None:
@@ -39,31 +31,24 @@ def test_the_worst_comes_first_and_what_nobody_knows_last() -> None:
     assert in_order[: len(Fault)] == list(FAULT_STATES) == list(Fault)
 
 
-@dataclass
 class Watched:
-    """A tracker, its clock, and what it said."""
-
-    clock: SimulatedClock = field(default_factory=SimulatedClock)
-    changes: list[HealthChange] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
+    def __init__(self) -> None:
+        self.clock = SimulatedClock()
         self.record = Recorded(self.clock)
+        self.changes: list[HealthChange] = []
         self.tracker = HealthTracker(
             CAMERA, "Webcam", record=self.record, clock=self.clock, on_change=self.changes.append
         )
-
-    def later(self, seconds: float) -> None:
-        self.clock.advance_to(self.clock.now_ns() + int(seconds * NANOSECONDS))
 
 
 def test_a_fault_is_one_line_at_its_beginning_and_one_at_its_end() -> None:
     watched = Watched()
     began_ns, began = watched.clock.now_ns(), watched.clock.now()
-    watched.later(0.75)
+    watched.clock.advance(0.75)
     for _ in range(3):
         watched.tracker.find(Fault.NO_DATA, "it gives nothing", began_ns=began_ns)
     assert watched.tracker.health == Health(HealthState.SILENT, "it gives nothing", began, Fault.NO_DATA)
-    watched.later(2)
+    watched.clock.advance(2)
     for _ in range(3):
         watched.tracker.clear(Fault.NO_DATA, frames=12)
     assert watched.tracker.health == Health()
@@ -74,10 +59,8 @@ def test_a_fault_is_one_line_at_its_beginning_and_one_at_its_end() -> None:
     assert began_line.detail == {"fault": Fault.NO_DATA, "state": HealthState.SILENT, "after_s": 0.75}
     assert ended_line.kind == LogKind.RECOVERED
     assert ended_line.detail == {"fault": Fault.NO_DATA, "state": HealthState.OK, "lasted_s": 2.75, "frames": 12}
-    assert [(change.begun, change.health.state) for change in watched.changes] == [
-        (True, HealthState.SILENT),
-        (False, HealthState.OK),
-    ]
+    changes = [(change.begun, change.health.state) for change in watched.changes]
+    assert changes == [(True, HealthState.SILENT), (False, HealthState.OK)]
 
 
 def test_the_worst_fault_is_the_health_whatever_came_first() -> None:
@@ -173,12 +156,8 @@ def test_time_in_which_nobody_watched_is_not_counted() -> None:
     ]
     summary = camera(*lines)
     assert (summary.uptime_s, summary.faults) == (160.0, {"slow": FaultTotal(1, 40.0)})
-    stopped = [
-        line(0, LogKind.PLUGGED),
-        line(100, LogKind.WATCH_STOPPED, PC, pid=4711),
-        line(900, LogKind.ROLE_ASSIGNED),
-    ]
-    assert camera(*stopped).uptime_s == 100.0
+    stopped = line(100, LogKind.WATCH_STOPPED, PC, pid=4711)
+    assert camera(line(0, LogKind.PLUGGED), stopped, line(900, LogKind.ROLE_ASSIGNED)).uptime_s == 100.0
     a_part = [line(0, LogKind.PLUGGED), line(100, LogKind.WATCH_STOPPED, PC), line(900, LogKind.UNPLUGGED)]
     assert camera(*a_part).uptime_s == 900.0, "what could not be looked at for once does not end the watch"
     quiet = [line(0, LogKind.PLUGGED), line(night, LogKind.UNPLUGGED)]
@@ -225,26 +204,17 @@ def test_what_flapping_does_not_tell_each_time_is_counted() -> None:
 
 def test_a_device_that_gets_another_id_is_not_two() -> None:
     old = "046d:0825@1-1"
-    by_id = {
-        one.device: one
-        for one in summarise(
-            [line(0, LogKind.PLUGGED, old), line(60, LogKind.RENAMED, before=old), line(100, LogKind.SAMPLE, PC)]
-        )
-    }
-    assert (by_id[old].uptime_s, by_id[CAMERA].uptime_s) == (60.0, 40.0)
-
-
-def stepped(minutes: float, kind: LogKind, device: str = "A", name: str = "", **detail: object) -> HealthLine:
-    return line(60 * minutes, kind, device, name, **detail)
+    told = [line(0, LogKind.PLUGGED, old), line(60, LogKind.RENAMED, before=old), line(100, LogKind.SAMPLE, PC)]
+    assert {one.device: one.uptime_s for one in summarise(told)} == {old: 60.0, CAMERA: 40.0, PC: 0.0}
 
 
 def test_a_step_has_the_lowest_rate_and_all_that_was_lost_in_it() -> None:
     told = [
-        stepped(0, LogKind.SAMPLE, name="Webcam", fps=12.5, missing=2, damaged=3),
-        stepped(1, LogKind.SAMPLE, name="Webcam", fps=30.0, missing=1, damaged=0),
-        stepped(1, LogKind.DEGRADED, fault="slow"),
-        stepped(2, LogKind.SAMPLE, fps=29, missing=0),
-        stepped(240, LogKind.FLAPPING),
+        line(0, LogKind.SAMPLE, name="Webcam", fps=12.5, missing=2, damaged=3),
+        line(60, LogKind.SAMPLE, name="Webcam", fps=30.0, missing=1, damaged=0),
+        line(60, LogKind.DEGRADED, fault="slow"),
+        line(120, LogKind.SAMPLE, fps=29, missing=0),
+        line(14_400, LogKind.FLAPPING),
     ]
     (found,) = timelines(told, NINE, NINE + timedelta(hours=4))
     assert found.name == "Webcam"
@@ -256,10 +226,10 @@ def test_a_step_has_the_lowest_rate_and_all_that_was_lost_in_it() -> None:
 
 def test_the_pc_comes_last_and_what_has_nothing_to_show_not_at_all() -> None:
     told = [
-        stepped(1, LogKind.DEGRADED, PC, fault="low-disk"),
-        stepped(1, LogKind.SAMPLE, "M", "Mik", overflows=2, lost_s=0.1),
-        stepped(1, LogKind.SAMPLE, "B", "Kamera", fps=None, missing="?"),
-        stepped(1, LogKind.PLUGGED, "C", "Kartu"),
+        line(60, LogKind.DEGRADED, PC, fault="low-disk"),
+        line(60, LogKind.SAMPLE, "M", "Mik", overflows=2, lost_s=0.1),
+        line(60, LogKind.SAMPLE, "B", "Kamera", fps=None, missing="?"),
+        line(60, LogKind.PLUGGED, "C", "Kartu"),
     ]
     found = timelines(told, NINE, NINE + timedelta(minutes=5))
     assert [(one.device, sum(one.lost), sum(one.faults)) for one in found] == [("M", 2, 0), (PC, 0, 1)]
@@ -273,8 +243,6 @@ OURS, OTHER = 100, 200
 
 
 class Log:
-    """Lines of one camera, a second apart, up to now."""
-
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._at = NOW - timedelta(minutes=1)
@@ -360,29 +328,23 @@ def test_a_fault_of_a_device_that_nobody_could_open_names_its_process_itself(log
     assert log.now([OTHER]) is None
 
 
-def test_a_fault_from_before_the_pc_was_started_is_nobodys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_process_that_wrote_the_line_counts_as_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = datetime.now(UTC)
-    line = HealthLine(at=now, device=CAMERA, kind="degraded", detail={"fault": "hum", "pid": os.getpid()})
-    (tmp_path / f"{now:%Y-%m-%d}.jsonl").write_bytes(msgspec.json.encode(line) + b"\n")
-    assert active_health(tmp_path, now=now)
-    # Another process got the number soon after a power cut: within the minute that clocks may be off.
-    monkeypatch.setattr(psutil, "boot_time", lambda: now.timestamp() + 10)
-    assert not active_health(tmp_path, now=now)
 
-
-def test_only_the_process_that_wrote_the_line_counts_as_alive(tmp_path: Path) -> None:
-    def has_fault(name: str, pid: int, at: datetime) -> bool:
+    def has_fault(name: str, pid: int = 0, at: datetime = now) -> bool:
         folder = tmp_path / name
         folder.mkdir()
-        line = HealthLine(at=at, device=CAMERA, kind="degraded", detail={"fault": "hum", "pid": pid})
+        line = HealthLine(at=at, device=CAMERA, kind="degraded", detail={"fault": "hum", "pid": pid or os.getpid()})
         (folder / f"{at:%Y-%m-%d}.jsonl").write_bytes(msgspec.json.encode(line) + b"\n")
-        return bool(active_health(folder, now=datetime.now(UTC)))
+        return bool(active_health(folder, now=now))
 
-    now = datetime.now(UTC)
-    assert has_fault("ours", os.getpid(), now)
-    assert not has_fault("before us", os.getpid(), now - timedelta(hours=40)), "the number was another process's then"
+    assert has_fault("ours")
+    assert not has_fault("before us", at=now - timedelta(hours=40)), "the number was another process's then"
     ended = next(pid for pid in range(4_000_000, 1, -1) if not psutil.pid_exists(pid))
-    assert not has_fault("ended", ended, now)
+    assert not has_fault("ended", ended)
+    # Another process got the number soon after a power cut: within the minute that clocks may be off.
+    monkeypatch.setattr(psutil, "boot_time", lambda: now.timestamp() + 10)
+    assert not has_fault("before the start")
 
 
 def health(fault: str | None) -> Health:
