@@ -65,7 +65,6 @@ class PortRoom:
         self.plugs[port] = dataclasses.replace(usb, port=port, place=place, devnum=next(self._numbers))
 
     def unplug(self, port: str) -> UsbDevice:
-        """Pull out what is in `port`, and return it."""
         return self.plugs.pop(port)
 
     def look(self) -> DeviceSnapshot:
@@ -85,7 +84,6 @@ class PortRoom:
         return make_snapshot(found, make_devices(found, {picture.node: OFFER for picture in pictures}))
 
     def devices(self) -> list[Device]:
-        """Return what is plugged in now."""
         return list(self.look().devices)
 
 
@@ -94,7 +92,6 @@ CAMERA, CARD, CARD_SOUND, MIC = "046d:0825:A1", "534d:2109@1-2", "534d:2109@1-2+
 
 
 def furnished() -> PortRoom:
-    """Return a room with a camera, a stick with sound, and a microphone."""
     room = PortRoom()
     room.plug(WEBCAM, "1-1")
     room.plug(STICK, "1-2")
@@ -159,11 +156,11 @@ HUB = UsbHub("1-1", "0bda", "5411", "Realtek 4-Port USB Hub", 480_000_000, 4)
 class Eye:
     """An observer of a room, in simulated time."""
 
-    def __init__(self, room: PortRoom, memory: Path | None = None, clock: SimulatedClock | None = None) -> None:
+    def __init__(self, room: PortRoom, memory: Path = Path("/dev/null/devices.json")) -> None:
         self.room = room
-        self.clock = clock or SimulatedClock()
+        self.clock = SimulatedClock()
         self.record = Recorded(self.clock)
-        self.known = KnownDevices(known_store(memory or Path("/dev/null/devices.json")))
+        self.known = KnownDevices(known_store(memory))
         self.slept_ns = 0
         self.observer = ChangeDetector(
             clock=self.clock, record=self.record, known=self.known, slept=lambda: self.slept_ns
@@ -172,11 +169,8 @@ class Eye:
         self.record.lines.clear()
 
     def look(self, *unplugs: str, after_s: float = 1.0) -> list[DeviceChange]:
-        self.wait(after_s)
+        self.clock.advance(after_s)
         return self.observer.observe(self.room.look(), Counter(unplugs))
-
-    def wait(self, seconds: float) -> None:
-        self.clock.advance_to(self.clock.now_ns() + int(seconds * NANOSECONDS))
 
     def replug(self, *ports: str, into: Iterable[str] = (), looks: bool = True) -> list[DeviceChange]:
         """Pull out what is in `ports`, look, and put it back in that order."""
@@ -265,7 +259,6 @@ class Netlink:
 
 
 TREES = Path(__file__).parents[1] / "devices" / "usb_trees"
-_BINARY = ("descriptors", "bos_descriptors")
 _TRANSFERS = {"ctrl": 0, "iso": 1, "bulk": 2, "int": 3}
 
 
@@ -286,7 +279,7 @@ def add_device(root: Path, port: str, attributes: Mapping[str, object]) -> None:
         if key == "endpoints":
             assert isinstance(value, list)
             (place / "descriptors").write_bytes(descriptors(value))
-        elif key in _BINARY:
+        elif key in ("descriptors", "bos_descriptors"):
             (place / key).write_bytes(bytes.fromhex(str(value)))
         else:
             (place / key).write_text(f"{value}\n")

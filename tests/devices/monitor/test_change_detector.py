@@ -21,6 +21,13 @@ def room() -> PortRoom:
     return PortRoom()
 
 
+@pytest.fixture
+def eye(room: PortRoom) -> Eye:
+    """Provide an observer of a webcam in port 1-1."""
+    room.plug(WEBCAM, "1-1")
+    return Eye(room)
+
+
 def test_a_device_that_comes_and_goes_is_told_with_its_picture_and_sound(room: PortRoom) -> None:
     eye = Eye(room)
     room.plug(STICK, "1-2")
@@ -36,20 +43,16 @@ def test_a_device_that_comes_and_goes_is_told_with_its_picture_and_sound(room: P
     assert eye.record.lines[2].detail == {"port": "1-2", "plugged_s": 7384.0}
 
 
-def test_a_look_at_the_same_tells_nothing(room: PortRoom) -> None:
-    room.plug(WEBCAM, "1-1")
-    eye = Eye(room)
+def test_a_look_at_the_same_tells_nothing(eye: Eye) -> None:
     assert eye.look() == []
     assert eye.record.lines == []
 
 
-def test_a_replug_between_two_looks_is_told_as_both(room: PortRoom) -> None:
-    room.plug(WEBCAM, "1-1")
-    eye = Eye(room)
+def test_a_replug_between_two_looks_is_told_as_both(eye: Eye) -> None:
     changes = eye.replug("1-1", looks=False)
     assert told(changes) == [("unplugged", "046d:0825:A1"), ("plugged", "046d:0825:A1")]
-    assert changes[1].before is not None
-    assert (changes[1].before.node, changes[1].device.node) == ("/dev/video2", "/dev/video3")
+    assert (changes[1].before and changes[1].before.node) == "/dev/video2"
+    assert changes[1].device.node == "/dev/video3"
 
 
 def test_a_device_with_its_own_serial_moves_and_one_without_is_another(room: PortRoom) -> None:
@@ -63,17 +66,11 @@ def test_a_device_with_its_own_serial_moves_and_one_without_is_another(room: Por
     assert eye.record.of(LogKind.SWAPPED) == []
 
 
-# Twins with the same serial number
-
-
-def test_a_twin_changes_the_id_of_the_one_that_was_there_which_is_told_as_that(room: PortRoom) -> None:
-    room.plug(WEBCAM, "1-1")
-    eye = Eye(room)
+def test_a_twin_changes_the_id_of_the_one_that_was_there_which_is_told_as_that(room: PortRoom, eye: Eye) -> None:
     room.plug(WEBCAM, "1-2")
     changes = eye.look()
     assert told(changes) == [("plugged", "046d:0825@1-2"), ("changed", "046d:0825@1-1")]
-    assert changes[1].before is not None
-    assert changes[1].before.id == "046d:0825:A1"
+    assert (changes[1].before and changes[1].before.id) == "046d:0825:A1"
     (line,) = eye.record.of(LogKind.RENAMED)
     assert (line.device, line.detail["before"]) == ("046d:0825@1-1", "046d:0825:A1")
     assert line.reason == ("was 046d:0825:A1; another device says the serial number A1 too, so its port tells it apart")
@@ -82,15 +79,11 @@ def test_a_twin_changes_the_id_of_the_one_that_was_there_which_is_told_as_that(r
     assert eye.record.of(LogKind.RENAMED)[1].reason.endswith("its serial number is its own again")
 
 
-# Coming and going
-
-
-def test_health_that_stays_keeps_its_time_and_is_told_once(room: PortRoom) -> None:
-    room.plug(WEBCAM, "1-1")
-    eye, sight = Eye(room), room.look()
+def test_health_that_stays_keeps_its_time_and_is_told_once(room: PortRoom, eye: Eye) -> None:
+    sight = room.look()
 
     def look_at_busy() -> list[DeviceChange]:
-        eye.wait(1)
+        eye.clock.advance(1)
         health = Health(HealthState.BUSY, "used by pid 1 (x)", eye.clock.now(), "busy")
         devices = tuple(msgspec.structs.replace(one, health=health) for one in sight.devices)
         return eye.observer.observe(replace(sight, devices=devices), {})
@@ -101,9 +94,7 @@ def test_health_that_stays_keeps_its_time_and_is_told_once(room: PortRoom) -> No
     assert eye.observer.devices[0].health.since == change.device.health.since
 
 
-def test_flapping_is_one_line_and_a_fault_until_it_is_calm(room: PortRoom) -> None:
-    room.plug(WEBCAM, "1-1")
-    eye = Eye(room)
+def test_flapping_is_one_line_and_a_fault_until_it_is_calm(eye: Eye) -> None:
     for _ in range(20):
         changes = eye.replug("1-1")
         assert told(changes)[0][0] == "unplugged"
@@ -113,7 +104,7 @@ def test_flapping_is_one_line_and_a_fault_until_it_is_calm(room: PortRoom) -> No
     assert line.reason == "comes and goes; check its cable and its port: unplugged 3 times in 4 s"
     assert len(eye.record.lines) == 5
     assert eye.observer.tick() == []
-    eye.wait(60)
+    eye.clock.advance(60)
     assert told(eye.observer.tick()) == [("changed", "046d:0825:A1")]
     assert eye.faults() == {"1-1": None}
     (line,) = eye.record.of(LogKind.RECOVERED)
@@ -122,9 +113,7 @@ def test_flapping_is_one_line_and_a_fault_until_it_is_calm(room: PortRoom) -> No
     assert [line.kind for line in eye.record.lines[-2:]] == ["unplugged", "plugged"]
 
 
-def test_flapping_for_long_is_told_once_a_minute(room: PortRoom) -> None:
-    room.plug(WEBCAM, "1-1")
-    eye = Eye(room)
+def test_flapping_for_long_is_told_once_a_minute(eye: Eye) -> None:
     for _ in range(300):
         eye.replug("1-1")
     assert eye.clock.now_ns() / NANOSECONDS == pytest.approx(605)
@@ -143,17 +132,12 @@ def test_unpluggings_of_a_device_that_was_never_seen_count_once_it_stays(room: P
     assert (line.kind, line.device, line.detail["unplugs"]) == ("flapping", "046d:0825:A1", 10)
 
 
-def test_two_unpluggings_a_minute_are_nothing_special(room: PortRoom) -> None:
-    room.plug(WEBCAM, "1-1")
-    eye = Eye(room)
+def test_two_unpluggings_a_minute_are_nothing_special(eye: Eye) -> None:
     for _ in range(10):
         eye.replug("1-1")
-        eye.wait(29)
+        eye.clock.advance(29)
     assert eye.record.of(LogKind.FLAPPING) == []
     assert len(eye.record.lines) == 20
-
-
-# Whatever happens
 
 
 PORTS = ("1-1", "1-2", "1-3", "1-4")
@@ -250,10 +234,10 @@ def test_a_confirmed_swap_is_over_and_the_next_one_is_told_again(room: PortRoom,
     assert {change.kind for change in eye.observer.tick()} == {ChangeKind.CHANGED}
     assert swapped_ports(eye) == []
     assert not eye.known.swapped()
-    eye.wait(120)
+    eye.clock.advance(120)
     eye.replug("1-2")
     assert swapped_ports(eye) == []
-    eye.wait(120)
+    eye.clock.advance(120)
     eye.replug("1-2", "1-5")
     assert swapped_ports(eye) == ["1-2", "1-5"]
 
@@ -268,7 +252,7 @@ def on_a_hub(room: PortRoom) -> Eye:
 def test_a_hub_that_loses_power_for_a_moment_swaps_nothing(room: PortRoom) -> None:
     eye = on_a_hub(room)
     for looks in (True, False, True):
-        eye.wait(120)
+        eye.clock.advance(120)
         room.hubs.clear()
         sticks = [room.unplug(port) for port in ("1-1.1", "1-1.2")]
         if looks:
@@ -288,7 +272,7 @@ def test_a_hub_that_was_out_for_longer_or_lost_one_may(room: PortRoom, after_s: 
     room.hubs.clear()
     sticks = [room.unplug(port) for port in ("1-1.1", "1-1.2")]
     eye.look()
-    eye.wait(after_s)
+    eye.clock.advance(after_s)
     for port, stick in zip(ports, sticks, strict=True):
         room.plug(stick, port)
         eye.look(after_s=0.5)
@@ -303,7 +287,7 @@ def test_what_comes_back_when_the_pc_wakes_is_not_swapped(room: PortRoom, sleeps
     eye.slept_ns += 8 * 3600 * NANOSECONDS if sleeps else 0
     eye.replug("1-1", "1-2", looks=False)
     assert swapped_ports(eye) == swapped
-    eye.wait(120)
+    eye.clock.advance(120)
     eye.replug("1-1", "1-2")
     assert swapped_ports(eye) == ["1-1", "1-2"], "it has been awake for long"
 

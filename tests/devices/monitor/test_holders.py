@@ -40,16 +40,11 @@ def holding(node: str, *program: str, path: str = "") -> Iterator[int]:
 
 
 @pytest.fixture
-def _strangers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the processes that a test starts be those of others, and no others: the rig's machines open anything."""
+def camera(monkeypatch: pytest.MonkeyPatch) -> Iterator[VideoNode]:
+    """Provide a terminal for a camera, which nobody else has open; processes that a test starts are those of others."""
     monkeypatch.setattr("devices.monitor.snapshot.is_own", lambda holder: not holders.is_own(holder))
     monkeypatch.setattr(use_watcher, "SETTLES_S", 0.01)
     monkeypatch.setattr(use_watcher, "_PAUSE_S", 0.01)
-
-
-@pytest.fixture
-def camera(_strangers: None) -> Iterator[VideoNode]:
-    """Provide a terminal for a camera: a device that nobody else has open; whoever has it, is taken to stream."""
     master, slave = os.openpty()
     node = os.ttyname(slave)
     os.close(slave)
@@ -58,8 +53,6 @@ def camera(_strangers: None) -> Iterator[VideoNode]:
 
 
 class Desk:
-    """A watch, what it was told to look at again, and programs that stream or do not."""
-
     def __init__(self, camera: VideoNode) -> None:
         self.node = camera.node
         self._found = UdevDevices((camera, LOOPBACK), ())
@@ -206,8 +199,7 @@ def test_without_inotify_nothing_is_told_and_it_can_still_be_woken(monkeypatch: 
 # Who holds a device, and what the kernel's refusals say to people
 
 
-NODE = "/dev/full"
-"""A character device that hardly anybody has open."""
+NODE = "/dev/full"  # a character device that hardly anybody has open
 
 
 def test_the_holder_of_a_node_is_named_by_whatever_name_it_was_opened(tmp_path: Path) -> None:
@@ -251,18 +243,12 @@ def test_a_holder_that_this_user_may_not_see_is_another_program() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "why", "word"),
-    [
-        (errno.ENODEV, "missing", "not at"),
-        (errno.EIO, "lost", "does not answer"),
-        (errno.EINVAL, "unsupported", "refuses"),
-        (errno.EACCES, "denied", "may not open"),
-    ],
+    ("code", "why"),
+    [(errno.ENODEV, "missing"), (errno.EIO, "lost"), (errno.EINVAL, "unsupported"), (errno.EACCES, "denied")],
 )
-def test_each_refusal_says_what_happened_to_what(code: int, why: str, word: str) -> None:
+def test_each_refusal_says_what_happened_to_what(code: int, why: str) -> None:
     error = holders.device_open_error(code, "Webcam", "/dev/video7")
     assert error.why == why
-    assert word in error.message
     assert "Webcam" in error.message
     assert "/dev/video7" in error.message
     assert error.hint
@@ -271,11 +257,9 @@ def test_each_refusal_says_what_happened_to_what(code: int, why: str, word: str)
 def test_a_full_bus_names_what_else_is_on_it_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     alone = holders.device_open_error(errno.ENOSPC, "Webcam", "/dev/video7")
     assert alone.message == "this USB bus is full: Webcam (/dev/video7) gets no room"
-    monkeypatch.setattr(
-        holders, "streaming_neighbours", lambda _: ["Logitech C920 (port 1-1.2)", "MS2109 (port 1-1.3)"]
-    )
+    monkeypatch.setattr(holders, "streaming_neighbours", lambda _: ["C920 (port 1-1.2)", "MS2109 (port 1-1.3)"])
     beside = holders.device_open_error(errno.ENOSPC, "Webcam", "/dev/video7")
-    assert beside.message == f"{alone.message} beside Logitech C920 (port 1-1.2), MS2109 (port 1-1.3)"
+    assert beside.message == f"{alone.message} beside C920 (port 1-1.2), MS2109 (port 1-1.3)"
     assert alone.hint == beside.hint == "Move one device to another port or use MJPEG."
 
 

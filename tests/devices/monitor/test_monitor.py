@@ -2,7 +2,6 @@
 
 import errno
 import threading
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from devices.health.log_line import LogKind
-from devices.host.clock import NANOSECONDS
 from devices.monitor import monitor as module
 from devices.monitor.device_changes import ChangeKind, DeviceChange, DeviceSnapshot
 from devices.monitor.known_devices import confirm, known_store
@@ -34,8 +32,6 @@ UNPLUG = ("remove", "1-1")
 
 
 class Run:
-    """One run of a monitor through a script of messages and acts, with when it looked and what it told."""
-
     def __init__(self, folder: Path, room: PortRoom, look: Callable[[], DeviceSnapshot] | None = None) -> None:
         self.clock = SimulatedClock()
         self.record = Recorded(self.clock)
@@ -74,7 +70,6 @@ class Run:
 
 
 def failing(room: PortRoom, *errors: Exception | None) -> Callable[[], DeviceSnapshot]:
-    """Return a look at a room that fails as told, and not any more after that."""
     left = iter(errors)
 
     def look() -> DeviceSnapshot:
@@ -201,8 +196,8 @@ def test_flapping_ends_by_itself_after_a_calm_minute(run: Run, room: PortRoom) -
     monitor = run(*items, (200.0, lambda: None))
     assert monitor.devices()[0].health.state == "ok"
     at, last = run.told[-1]
-    assert last.before is not None
-    assert (last.kind, last.before.health.fault, last.device.health.fault) == (ChangeKind.CHANGED, "flapping", None)
+    assert (last.kind, last.device.health.fault) == (ChangeKind.CHANGED, None)
+    assert (last.before and last.before.health.fault) == "flapping"
     assert at == pytest.approx(8 + SETTLED_S + 60)
     (line,) = run.record.of(LogKind.RECOVERED)
     assert (line.detail["fault"], line.detail["unplugs"], line.detail["plugged"]) == ("flapping", 4, True)
@@ -234,15 +229,8 @@ def test_a_listener_that_fails_blinds_nobody(run: Run, room: PortRoom, monkeypat
         heard.append(change.kind)
         raise ValueError(change.kind)
 
-    script = Script(
-        run.clock,
-        (1.0, lambda: room.plug(WEBCAM, "1-1")),
-        (1.0, PLUG),
-        (2.0, lambda: room.plugs.clear()),
-        (2.0, UNPLUG),
-    )
-    with DeviceMonitor(fail, run.clock, run.record, memory=run.memory, look=run._see, events=lambda: script):
-        assert script.over.wait(60)
+    monkeypatch.setattr(run, "_on_change", fail)
+    run((1.0, lambda: room.plug(WEBCAM, "1-1")), (1.0, PLUG), (2.0, lambda: room.plugs.clear()), (2.0, UNPLUG))
     assert heard == ["plugged", "unplugged"]
     assert [str(error) for error in reported] == heard
 
@@ -256,7 +244,7 @@ def test_what_was_seen_is_remembered_for_the_next_run(tmp_path: Path, room: Port
     assert line.detail["at_start"] is True
     room.plug(room.unplug("1-1"), "1-4")
     second = Run(tmp_path, room)
-    second.clock.advance_to(second.clock.now_ns() + 300 * NANOSECONDS)
+    second.clock.advance(300)
     second((3600.0, lambda: None))
     (known,) = known_store(first.memory).read().values()
     assert (known.first_seen, known.last_seen) == (first.clock.now() - timedelta(seconds=1), second.clock.now())
@@ -284,11 +272,9 @@ def test_messages_are_told_with_the_port_of_a_plug_and_what_was_lost() -> None:
 
 def test_waking_ends_the_wait_also_one_that_comes_later() -> None:
     events = HotplugListener()  # the machine's own: netlink there is everywhere
-    began = time.monotonic()
     threading.Timer(0.05, events.wake).start()
-    assert events.wait(20) == []
+    assert events.wait(None) == []
     events.wake()
     assert events.wait(None) == []
-    assert time.monotonic() - began < 10
     events.close()
     events.wake()

@@ -227,10 +227,8 @@ def test_other_processes_that_have_it_open_are_named(terminals: list[str], monke
     assert nodes_open_elsewhere(there) == {}
     monkeypatch.setattr("devices.monitor.snapshot.is_own", lambda holder: holder.pid != os.getpid())
     held = nodes_open_elsewhere(there)
-    assert {node: [who.pid for who in holders] for node, holders in held.items()} == {
-        image: [os.getpid()],
-        tone: [os.getpid()],
-    }
+    who = {node: [holder.pid for holder in holders] for node, holders in held.items()}
+    assert who == {image: [os.getpid()], tone: [os.getpid()]}
 
 
 def test_the_list_has_what_is_plugged_in_and_who_uses_it(terminals: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
