@@ -14,8 +14,7 @@ STRUCTURES = [
     for name, found in vars(v4l2).items()
     if name[0] != "_" and isinstance(found, type) and ctypes.Structure in found.__bases__
 ]
-CHARACTERS = {"reserved", "userbits", "data"}
-"""Bytes of which linuxpy makes text."""
+CHARACTERS = {"reserved", "userbits", "data"}  # bytes of which linuxpy makes text
 REQUESTS = [name for name in vars(v4l2) if name.startswith("VIDIOC_")]
 NUMBERS: dict[str, type[enum.IntEnum | enum.IntFlag]] = {
     "CAP_": raw.Capability,
