@@ -22,7 +22,6 @@ type Start = Callable[..., ChildProcess]
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Start Python programs, and end them."""
     children: list[ChildProcess] = []
 
     def begin(program: str, **options: object) -> ChildProcess:
@@ -36,7 +35,6 @@ def start() -> Iterator[Start]:
 
 
 def read_line(child: ChildProcess) -> bytes:
-    """Return what it has written up to a line's end."""
     got = b""
     while not got.endswith(b"\n"):
         piece = child.read(LONG_S)
@@ -123,17 +121,11 @@ def test_a_tied_child_ends_with_its_parent(ways: str) -> None:
     wait_for(lambda: process_started(pid) is None)
 
 
-def test_a_program_that_there_is_not_is_refused() -> None:
-    with pytest.raises(FileNotFoundError):
-        ChildProcess(["/nowhere/program"], stderr=subprocess.PIPE)
-
-
 LENGTH = struct.Struct(">I")
 MOST = 64
 
 
 def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
-    """Return `data` cut at `cuts`."""
     at = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
     return [data[begin:end] for begin, end in pairwise(at)]
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from signal import SIGKILL
+from typing import Any
 
 import psutil
 import pytest
@@ -54,17 +55,11 @@ def test_what_is_allowed_is_taken_and_threads_have_it() -> None:
 
 
 @as_root
-def test_what_is_forbidden_is_done_without() -> None:
-    told = asked(nice=20)
-    assert figures(told["may"]) == figures(told["got"]) == (0, 0)
-    assert (told["sound"], told["policies"]) == ("nice 0", [os.SCHED_OTHER] * 3)
-
-
-@as_root
-def test_whoever_was_started_nicer_than_is_usual_stays_so() -> None:
-    told = asked(user=None, start=7)
-    assert figures(told["may"]) == figures(told["got"]) == (7, 0)
-    assert (told["sound"], told["policies"]) == ("nice 7", [os.SCHED_OTHER] * 3)
+@pytest.mark.parametrize(("given", "nice"), [({"nice": 20}, 0), ({"user": None, "start": 7}, 7)])
+def test_what_is_forbidden_is_done_without_and_what_was_begun_nicer_stays_so(given: dict[str, Any], nice: int) -> None:
+    told = asked(**given)
+    assert figures(told["may"]) == figures(told["got"]) == (nice, 0)
+    assert (told["sound"], told["policies"]) == (f"nice {nice}", [os.SCHED_OTHER] * 3)
 
 
 @as_root
@@ -100,13 +95,9 @@ def after(granted: int, change: Callable[[], None]) -> int:
 
 
 @as_root
-def test_what_is_low_stays_low_beside_a_recording_that_goes_first() -> None:
+def test_what_is_low_stays_low_and_what_is_beside_the_recording_is_nicer_than_that() -> None:
     assert [after(granted, lambda: ensure_niceness(10)) for granted in (-5, 0, 12, 19)] == [10, 10, 12, 19]
     assert after(-5, lambda: ensure_niceness(0)) == 0
-
-
-@as_root
-def test_what_is_beside_the_recording_is_nicer_than_that() -> None:
     assert [after(granted, lambda: lower_priority(5)) for granted in (-5, 0, 17)] == [0, 5, 19]
 
 
