@@ -79,8 +79,6 @@ SETTINGS = msgspec.convert({"devices": {"power_line_frequency": "60 Hz"}}, Setti
 
 
 class Bench:
-    """Services over one folder; what each sets on cameras and records."""
-
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.applied: list[tuple[str | None, str]] = []
@@ -123,7 +121,6 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
 
 
 def threads(name: str) -> int:
-    """Return how many threads there are whose names begin so."""
     return sum(thread.name.startswith(name) for thread in threading.enumerate())
 
 
@@ -185,10 +182,8 @@ def test_a_second_one_sees_everything_and_does_nothing_until_the_first_has_ended
     assert bench.records[1].of(LogKind.WATCH_STARTED)[0].detail["devices"] == [CAMERA.id, OTHER.id]
 
 
-def test_twins_are_told_apart_by_their_ports(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = roles_store(tmp_path / "roles.json")
-    monkeypatch.setattr("devices.device_service.roles_store", lambda: store)
-    room = PortRoom()
+def test_twins_are_told_apart_by_their_ports(bench: Bench) -> None:
+    store, room = roles_store(), PortRoom()
     room.plug(WEBCAM, "1-1")
     (camera,) = room.devices()
     assign(store, "podium", camera, [camera], now=SystemClock().now(), record=Recorded(SystemClock()))
@@ -218,9 +213,8 @@ def test_where_nothing_tells_what_is_plugged_in_the_rest_goes_on(bench: Bench, m
     service = bench.service()
     (recorded,) = bench.records
     wait_for(lambda: recorded.of(LogKind.SAMPLE, PC))
-    assert "the devices of this PC are not watched: [Errno 1] no netlink here" in [
-        line.reason for line in recorded.lines
-    ]
+    said = "the devices of this PC are not watched: [Errno 1] no netlink here"
+    assert said in [line.reason for line in recorded.lines]
     assert service.devices() == ()
 
 
@@ -275,16 +269,15 @@ def test_a_port_that_takes_long_holds_up_nothing(bench: Bench, monkeypatch: pyte
     wait_for(lambda: threads("device-service") == 0)
 
 
-def test_a_service_that_cannot_be_ended_hides_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_that_cannot_be_ended_hides_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(_service: DeviceService) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setenv("LIPUT_STATE", str(tmp_path))
     monkeypatch.setattr(DeviceService, "stop", stop)
     with open_health_log(Settings(), SystemClock()) as log:
         with pytest.raises(ZeroDivisionError), DeviceService(log, Settings(), SystemClock()):
             divmod(1, 0)
-        assert log.flush()
+        assert log.flush(60)
         (line,) = read(log.folder, LogFilter())
     assert (line.device, line.kind, line.level) == (PC, LogKind.WATCH_FAILED, LogLevel.WARN)
     said = r"the watch could not be ended: RuntimeError\('a bug'\) at devices/\w+\.py:\d+; please report this"

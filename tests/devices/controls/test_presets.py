@@ -219,9 +219,7 @@ def test_what_was_set_is_one_line(monkeypatch: pytest.MonkeyPatch, record: Recor
     assert len(record.of(LogKind.CONTROLS_APPLIED)) == 3
 
 
-def test_an_unreadable_preset_is_a_warning(
-    monkeypatch: pytest.MonkeyPatch, record: Recorded, store: Store
-) -> None:
+def test_an_unreadable_preset_is_a_warning(monkeypatch: pytest.MonkeyPatch, record: Recorded, store: Store) -> None:
     store.path.write_text("{")
     assert applied(monkeypatch, record, FakeCamera()) == ["power_line_frequency=50 Hz"]
     warning, _ = record.lines

@@ -82,9 +82,7 @@ def test_a_refusal_is_told_once_and_the_rest_is_held(
 
 
 @pytest.mark.usefixtures("no_session")
-def test_no_bus_at_all_is_no_news(
-    monkeypatch: pytest.MonkeyPatch, inhibitor: SleepInhibitor, told: list[str]
-) -> None:
+def test_no_bus_at_all_is_no_news(monkeypatch: pytest.MonkeyPatch, inhibitor: SleepInhibitor, told: list[str]) -> None:
     monkeypatch.delenv("DBUS_SYSTEM_BUS_ADDRESS", raising=False)
     monkeypatch.setattr(sleep_inhibitor, "_SYSTEM_SOCKETS", ())
     with inhibitor:

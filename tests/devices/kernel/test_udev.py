@@ -32,9 +32,7 @@ def test_it_is_twelve_hex_digits_and_nothing_where_there_is_nothing() -> None:
     assert capabilities_hash(b"") is None
 
 
-@pytest.mark.parametrize(
-    ("index", "at", "value"), [(0, 7, 9), (0, 16, 0), (1, 8, 50), (2, 7, 0), (3, 8, 0), (5, 5, 4)]
-)
+@pytest.mark.parametrize(("index", "at", "value"), [(0, 7, 9), (0, 16, 0), (1, 8, 50), (2, 7, 0), (3, 8, 0), (5, 5, 4)])
 def test_units_and_links_of_one_make_do_not_differ(index: int, at: int, value: int) -> None:
     assert capabilities_hash(b"".join(changed(index, at, value))) == HASH
 

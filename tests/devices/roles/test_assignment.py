@@ -22,8 +22,6 @@ NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 
 
 class Office:
-    """A room with its file of roles and a log."""
-
     def __init__(self, folder: Path) -> None:
         self.room = PortRoom()
         self.record = Recorded(SimulatedClock())
@@ -115,8 +113,7 @@ def test_a_device_that_moves_gives_up_the_role_that_it_has_in_one_step(office: O
     office.assign("podium", "1-1")
     office.assign("room", "1-2")
     before = office.assign("room", "1-1", moves=True)
-    assert before is not None
-    assert before.id == "534d:2109@1-2"
+    assert (before and before.id) == "534d:2109@1-2"
     assert {role: binding.id for role, binding in office.store.read().items()} == {"room": "046d:0825:A1"}
     assert [(line.kind, line.detail["role"]) for line in office.record.lines[-2:]] == [
         (LogKind.ROLE_UNASSIGNED, "podium"), (LogKind.ROLE_ASSIGNED, "room"),
@@ -142,8 +139,7 @@ def test_a_device_that_cannot_move_keeps_its_role(office: Office, monkeypatch: p
 def test_a_role_goes_to_another_device_when_it_is_given_to_it(office: Office) -> None:
     office.assign("podium", "1-1")
     before = office.assign("podium", "1-2")
-    assert before is not None
-    assert before.id == "046d:0825:A1"
+    assert (before and before.id) == "046d:0825:A1"
     assert office.listed()["534d:2109@1-2"] == "podium"
     assert office.record.lines[-1].kind == LogKind.ROLE_ASSIGNED
 
@@ -194,22 +190,14 @@ def test_a_missing_role_says_why_and_what_to_do(office: Office) -> None:
     given = office.store.read()
     assert assignment.device_with_role("slides", given, office.room.devices()).id == "534d:2109@1-2"
     office.room.unplug("1-2")
-    with pytest.raises(DeviceNotFound) as caught:
+    with pytest.raises(DeviceNotFound, match=r"slides \(MS2109 .*\) is missing: it is not plugged in") as caught:
         assignment.device_with_role("slides", given, office.room.devices())
-    assert caught.value.message == (
-        "slides (MS2109 HDMI capture stick) is missing: it is not plugged in (it was in port 1-2)"
-    )
-    assert caught.value.hint == (
-        "Plug it in; to record another: --video podium; to give the role to another: liput devices assign slides DEVICE"
-    )
+    assert caught.value.hint.endswith("; to give the role to another: liput devices assign slides DEVICE")
     office.room.plug(replace(STICK, capabilities="dddd"), "1-2")
     office.room.plug(STICK, "1-4")
     with pytest.raises(DeviceNotFound) as caught:
         assignment.device_with_role("slides", given, office.room.devices())
-    assert caught.value.hint == (
-        "Plug it in; to record another: --video podium;"
-        " to take the one in its port: liput devices assign slides 534d:2109@1-2"
-    )
+    assert caught.value.hint.endswith("; to take the one in its port: liput devices assign slides 534d:2109@1-2")
     office.room.unplug("1-2")
     with pytest.raises(DeviceNotFound) as caught:
         assignment.device_with_role("slides", given, office.room.devices())
@@ -243,9 +231,7 @@ def test_more_cards_and_cameras_get_numbered_roles_and_a_built_in_one_comes_last
     office.room.plug(STICK, "1-4")
     office.room.plug(replace(WEBCAM, serial="B2"), "1-5")
     mode = Mode("MJPG", 9, 9, (30.0,))
-    built_in = Device(
-        id="platform-cam", kind=DeviceKind.CAMERA, name="Built-in", node="/dev/video0", modes=(mode,)
-    )  # fmt: skip
+    built_in = Device(id="platform-cam", kind=DeviceKind.CAMERA, name="In", node="/dev/video0", modes=(mode,))
     devices = assignment.propose_roles([built_in, *office.room.devices()])
     assert {role: device.id for role, device in devices.items()} == {
         "slides": "534d:2109@1-2", "slides2": "534d:2109@1-4", "podium": "046d:0825:A1", "room": "046d:0825:B2",

@@ -30,7 +30,6 @@ PULSE = Device(id="pulse:mixer", kind=DeviceKind.MICROPHONE, name="Mixer")
 
 @pytest.fixture
 def room() -> PortRoom:
-    """Provide a stick with sound, a camera and a microphone."""
     return furnished()
 
 
@@ -38,8 +37,7 @@ def test_without_roles_it_is_the_best(room: PortRoom) -> None:
     devices = room.devices()
     assert choose_video(devices, {}).id == CARD
     sound = choose_sound(devices, {}, choose_video(devices, {}), list)
-    assert sound is not None
-    assert sound.id == CARD_SOUND
+    assert (sound and sound.id) == CARD_SOUND
     assert choose_sound([], {}, None, list) is None
     with pytest.raises(DeviceNotFound) as caught:
         choose_video([], {})
@@ -71,11 +69,8 @@ def test_pictures_with_roles_come_in_their_order(room: PortRoom, roles: dict[str
 )
 def test_sound_with_a_role_comes_first(room: PortRoom, roles: dict[str, str], sound: str) -> None:
     devices = room.devices()
-    given = given_roles(devices, **roles)
-    video = choose_video(devices, {})
-    chosen = choose_sound(devices, given, video, list)
-    assert chosen is not None
-    assert chosen.id == sound
+    chosen = choose_sound(devices, given_roles(devices, **roles), choose_video(devices, {}), list)
+    assert (chosen and chosen.id) == sound
 
 
 def test_the_first_role_that_is_missing_lets_nobody_take_its_place(room: PortRoom) -> None:
@@ -121,8 +116,8 @@ def test_a_sound_servers_input_is_asked_for_only_if_it_has_the_role(room: PortRo
     assert asked == []
     roles = given_roles([*devices, PULSE], microphone=PULSE.id)
     chosen = choose_sound(devices, roles, None, servers)
-    assert chosen is not None
-    assert (chosen.id, chosen.role, asked) == (PULSE.id, "microphone", ["servers"])
+    assert chosen == msgspec.structs.replace(PULSE, role="microphone")
+    assert asked == ["servers"]
     with pytest.raises(DeviceNotFound, match=r"microphone .* is missing: it is not there"):
         choose_sound(devices, roles, None, list)
 
@@ -192,13 +187,11 @@ def test_plugging_a_webcam_with_a_microphone_moves_no_sound_that_was_chosen(
     room = PortRoom(sounding=("046d", "534d", "0d8c"))
     room.plug(STICK, "1-2")
     room.plug(MICROPHONE, "1-3")
-    before = room.devices()
-    roles = given_roles(before, **role)
+    roles = given_roles(room.devices(), **role)
     (expected,) = role.values()
     room.plug(replace(WEBCAM, serial=serial, pid=pid), port)
     devices = room.devices()
     order.shuffle(devices)
     video = next(device for device in devices if device.vid == "046d" and device.node)
     chosen = choose_sound(devices, roles, video, list)
-    assert chosen is not None
-    assert chosen.id == expected
+    assert (chosen and chosen.id) == expected

@@ -57,10 +57,8 @@ def test_a_serial_that_twins_say_is_the_one_in_the_bound_port_or_nobody() -> Non
     found = missing(bound(WEBCAM), room(p2=WEBCAM, p3=WEBCAM).devices())
     assert found.replacement is None
     assert [device.port for device in found.elsewhere] == ["1-2", "1-3"]
-    assert (
-        found.reason
-        == "more than one device has the serial number A1, in port 1-2 and 1-3, and none of them in port 1-1"
-    )
+    said = "more than one device has the serial number A1, in port 1-2 and 1-3, and none of them in port 1-1"
+    assert found.reason == said
 
 
 def test_one_that_was_bound_as_a_twin_is_known_in_its_port_when_the_other_has_gone() -> None:
@@ -219,6 +217,4 @@ def test_while_nothing_changes_every_role_is_present(plugs: dict[str, int]) -> N
     there = made(plugs)
     roles = {device.id: binding_of(device, NOW) for device in there.devices()}
     found = resolve_all(roles, there.devices())
-    assert [(role, one.id) for role, one in found.items() if isinstance(one, Device)] == [
-        (role, role) for role in roles
-    ]
+    assert {role: one.id for role, one in found.items() if isinstance(one, Device)} == {role: role for role in roles}
