@@ -122,9 +122,11 @@ def test_one_that_hangs_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(sources, "QUICK_S", 3.0)
     shown = Shown(noisy(room()))
     monkeypatch.setattr(sources, "choose", chooses([(Hanging([]), CARD), (shown, CAMERA)]))
+    now = replace(situation(quick=True), clock=shown.clock)
     try:
-        hanging, well = pictures.look(replace(situation(quick=True), clock=shown.clock))
+        hanging, well = pictures.look(now)
     finally:
+        now.stop.set()  # nobody moves the clock for what is let go
         let_go.set()
     assert (hanging.name, hanging.code) == ("picture: Slides", "hangs")
     assert (well.name, well.code) == ("picture: Podium", "ok")
