@@ -22,15 +22,13 @@ from config.settings.serving import WebSettings
 from devices.host.clock import SystemClock
 from recorder.running.runtime_directory import runtime_folder
 from tests.support import recorders
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE_S, wait_for
 
 ANY_PORT = WebSettings(port=0)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What was answered."""
-
     status: int
     headers: Mapping[str, str]
     body: bytes
@@ -42,8 +40,6 @@ class Answer:
 
 @dataclass
 class Page:
-    """Where the page is, and the token that it asks for."""
-
     port: int
     token: str
     told: list[str] = field(default_factory=list)
@@ -56,10 +52,7 @@ class Page:
     def origin(self) -> str:
         return f"http://{self.host}"
 
-    def ask(
-        self, method: str, path: str, body: object = None, *, token: str | None = "", timeout_s: float = 60.0,
-        **headers: str,
-    ) -> Answer:  # fmt: skip
+    def ask(self, method: str, path: str, body: object = None, *, token: str | None = "", **headers: str) -> Answer:
         """Ask with the token (None: without one); of `headers` an underscore stands for a hyphen."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if token is not None:
@@ -67,30 +60,32 @@ class Page:
         content = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
         if content is not None and "Content-Type" not in sent:
             sent["Content-Type"] = "application/json"
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)) as connection:
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)) as connection:
             connection.request(method, path, content, sent)
             answer = connection.getresponse()
             return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
 
-    def get(self, path: str, **headers: Any) -> Answer:
+    def get(self, path: str, **headers: str) -> Answer:
         return self.ask("GET", path, **headers)
 
-    def post(self, path: str, body: object = None, **headers: Any) -> Answer:
+    def post(self, path: str, body: object = None, **headers: str) -> Answer:
         return self.ask("POST", path, body, **headers)
 
     def ticket(self) -> str:
         """Return an address that lets a browser in."""
         return str(self.post("/api/v1/tickets", {}).json["url"])
 
-    def raw(self, sent: bytes, timeout_s: float = 20.0) -> bytes:
+    def raw(self, sent: bytes) -> bytes:
         """Send bytes as they are; return all that comes until the server hangs up or is silent."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=timeout_s) as connection:
+        got = b""
+        with (
+            socket.create_connection(("127.0.0.1", self.port), timeout=20.0) as connection,
+            contextlib.suppress(TimeoutError, ConnectionResetError),
+        ):
             connection.sendall(sent)
-            got = b""
-            with contextlib.suppress(TimeoutError, ConnectionResetError):
-                while piece := connection.recv(65_536):
-                    got += piece
-            return got
+            while piece := connection.recv(65_536):
+                got += piece
+        return got
 
     def status_of(self, method: str, path: str, *lines: str) -> int:
         """Return the status of a request whose head is these lines and nothing else."""
@@ -129,18 +124,18 @@ def found(told: list[str] | None = None) -> Page:
     return Page(int(place.url.rstrip("/").rpartition(":")[2]), read_token(), [] if told is None else told)
 
 
-def upgrade(page: Page, path: str = "/api/v1/live", **headers: str) -> list[str]:
-    """Return the lines of a wish for a WebSocket."""
+def upgrade(page: Page, **headers: str) -> bytes:
+    """Return a wish for a WebSocket."""
     wanted = {"Host": page.host, "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
-    wanted |= {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
-    wanted |= {name.replace("_", "-"): value for name, value in headers.items()}
-    return [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in wanted.items()), "", ""]
+    lines = [f"{name}: {value}" for name, value in (wanted | headers).items()]
+    head = ("GET /api/v1/live HTTP/1.1", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
+    return "\r\n".join((*head, *lines, "", "")).encode()
 
 
-def wish(page: Page, path: str = "/api/v1/live", **headers: str) -> int:
+def wish(page: Page, **headers: str) -> int:
     """Return the status that a wish for a WebSocket is answered with."""
-    with socket.create_connection(("127.0.0.1", page.port), timeout=60) as connection:
-        connection.sendall("\r\n".join(upgrade(page, path, **headers)).encode())
+    with socket.create_connection(("127.0.0.1", page.port), timeout=PATIENCE_S) as connection:
+        connection.sendall(upgrade(page, **headers))
         return int(connection.recv(65_536).split(b" ", 2)[1])
 
 
@@ -152,15 +147,18 @@ def opened(page: Page) -> Iterator[ClientConnection]:
         yield made
 
 
-def until(looking: ClientConnection, wanted: Callable[[Any], bool], timeout_s: float = 30.0) -> Any:
-    """Return the first message that is wanted: JSON decoded, pictures as they are."""
-    deadline_s = time.monotonic() + timeout_s
-    while (left_s := deadline_s - time.monotonic()) > 0:
-        message = looking.recv(timeout=left_s)
-        said = json.loads(message) if isinstance(message, str) else message
-        if wanted(said):
-            return said
-    raise AssertionError("it did not come")
+def received(looking: ClientConnection) -> Any:
+    """Return the next message: JSON decoded, a picture as it is."""
+    message = looking.recv(timeout=PATIENCE_S)
+    return json.loads(message) if isinstance(message, str) else message
+
+
+def until(looking: ClientConnection, wanted: Callable[[Any], bool]) -> Any:
+    """Return the first message that is wanted."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not wanted(said := received(looking)):
+        assert time.monotonic() < deadline_s, "it did not come"
+    return said
 
 
 def is_kind(kind: str) -> Callable[[Any], bool]:
@@ -168,7 +166,7 @@ def is_kind(kind: str) -> Callable[[Any], bool]:
 
 
 def signed(folder: Path, key: str = "rsa:2048") -> tuple[Path, Path]:
-    """Make a certificate of this PC that nobody but itself has signed, and its key; return where they are."""
+    """Make a self-signed certificate of this PC, and its key; return their places."""
     certificate, private = folder / "liput.pem", folder / "liput.key"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", *key.split(), "-nodes", "-keyout", private, "-out", certificate,

@@ -107,7 +107,7 @@ def test_with_a_certificate_it_is_served_by_https_alone_and_a_renewed_one_is_tak
         trusting = ssl.create_default_context(cafile=certificate)
         with urllib.request.urlopen(f"https://localhost:{page.port}/healthz", context=trusting, timeout=60) as answer:
             assert answer.read() == b"ok\n"
-        assert b"200" not in page.raw(f"GET /healthz HTTP/1.1\r\nHost: {page.host}\r\n\r\n".encode(), 5.0)[:20]
+        assert b"200" not in page.raw(f"GET /healthz HTTP/1.1\r\nHost: {page.host}\r\n\r\n".encode())[:20]
         first = served()
         key.write_text("no key")
         wait_for(lambda: any("cannot be used" in line for line in page.told))
@@ -134,8 +134,6 @@ def test_the_document_is_served_and_its_references_are_there(page: Page) -> None
     answer = page.get("/openapi.json")
     assert answer.headers["content-type"] == "application/json"
     assert answer.body == document(ENDPOINTS)
-    names = [found["operationId"] for methods in answer.json["paths"].values() for found in methods.values()]
-    assert len(names) == len(set(names))
     references = set(re.findall(r'"\$ref":"#/components/schemas/([^"]+)"', answer.body.decode()))
     assert references
     assert references <= set(answer.json["components"]["schemas"])

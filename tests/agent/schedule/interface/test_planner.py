@@ -43,10 +43,9 @@ def room(tmp_path: Path) -> Room:
 
 
 def ask(room: Room, *words: str, status: int = 0) -> str:
-    """Return what `liput schedule` answers, for the state folder of this page."""
     done = command.liput(room.home, "schedule", *words, more={STATE_VARIABLE: os.environ[STATE_VARIABLE]})
     assert (done.returncode, "Traceback" in done.stderr) == (status, False), done.stderr
-    return done.stdout if status in (0, 1) else done.stderr
+    return done.stdout or done.stderr
 
 
 def cli(room: Room, *words: str, status: int = 0) -> Any:
@@ -117,20 +116,16 @@ def test_one_is_planned_listed_changed_and_removed_by_the_command(room: Room) ->
     film.touch()
     with_film = cli(room, "edit", plan["id"], "--video", film.name, "--video", "podium")
     assert with_film["plan"]["videos"] == [str(film), "podium"], "it is begun elsewhere than here"
-    table = ask(room, "list")
-    assert f"{DAY} 09:00-11:00" in table
-    assert "Rapat Senat" in table
+    assert f"{DAY} 09:00-11:00" in ask(room, "list")
     key = plan["id"][-8:-4]
     changed = cli(room, "edit", key, "--starts", "10:30", "--mode", "record")["plan"]
     assert (changed["starts_at"], changed["mode"], changed["streams"]) == (
         f"{DAY}T10:30:00+08:00", "record", ["web"],
     )  # fmt: skip
-    assert f"{DAY} 10:30-12:30 WITA, 2h00m" in ask(room, "show", key)
     assert cli(room, "remove", key)["status"] == "removed"
     assert cli(room, "list") == []
     assert [each["status"] for each in cli(room, "list", "--all")] == ["removed"]
-    cli(room, "remove", key)
-    assert cli(room, "list", "--all") == []
+    assert ask(room, "show", "ffff", status=2).startswith("liput: there is no plan 'ffff'")
 
 
 @pytest.mark.usefixtures("runtime")
@@ -176,21 +171,6 @@ def test_what_cannot_be_is_a_400_with_the_line_of_the_command(page: Page) -> Non
     assert Plans().read() == []
 
 
-def test_what_cannot_be_is_refused_by_the_command_in_one_clear_line(room: Room) -> None:
-    for words, problem in (
-        (("add", "--title", "a", "--starts", "entah", "--for", "1h"), "--starts 'entah' must be a time"),
-        (("add", "--title", "a", "--starts", "besok 09:00", "--ends", "10:00", "--for", "1h"), "both --ends and --for"),
-        (("show", "ffff"), "there is no plan 'ffff'"),
-        (("import", "tidak-ada.ics"), "cannot be read: No such file"),
-    ):
-        done = command.liput(room.home, "schedule", *words)
-        assert done.returncode in (1, 2)
-        first, *rest = done.stderr.splitlines()
-        assert first.startswith("liput: ")
-        assert problem in first
-        assert len(rest) <= 1
-
-
 def test_what_is_not_there_is_a_404_and_damage_a_409(page: Page) -> None:
     for method, body in (("GET", None), ("PATCH", {"title": "a"}), ("DELETE", None)):
         answer = page.ask(method, f"{AT}/ffffffff", body)
@@ -222,12 +202,12 @@ def test_every_page_is_told_of_what_anybody_plans_and_of_what_was_done(page: Pag
         assert until(other, is_kind("state"))["schedule"] == numbers[0]
         made(page)
         for each in (looking, other):
-            number = until(each, changed, 5.0)["schedule"]
+            number = until(each, changed)["schedule"]
         numbers.append(number)
         cli(room, "add", "--title", "Wisuda", "--starts", f"{DAY} 13:00", "--for", "1h")
-        numbers.append(until(looking, changed, 10.0)["schedule"])
+        numbers.append(until(looking, changed)["schedule"])
         change_record(plan_record_store(), Plans().read()[0], lambda done: done)
-        until(looking, changed, 5.0)
+        until(looking, changed)
 
 
 # Calendars

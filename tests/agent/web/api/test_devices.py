@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -57,18 +56,13 @@ def test_a_role_is_given_and_taken_away(page: Page) -> None:
     assert page.post(f"{nowhere}/role", {"role": "podium"}).status == 404
     assert page.get(f"{nowhere}/controls").status == 404
     assert page.ask("PATCH", f"{nowhere}/controls", {"values": {"focus": "1"}}).status == 404
-    assert page.ask("PATCH", f"{nowhere}/controls", {"values": {}}).status == 400
     assert page.ask("DELETE", f"{nowhere}/controls/brightness").status == 404
 
 
 def test_a_role_is_taken_from_a_device_that_is_called_otherwise_now(page: Page, there: list[Device]) -> None:
     """As of one without a serial number, when its bus has another number: the page knows the name of today only."""
-    then, now = (
-        msgspec.structs.replace(
-            CAMERA, id=f"534d:2109@{port}", serial=None, port=port, place="pci-0000:00:14.0-usb-0:2"
-        )
-        for port in ("1-2", "3-2")
-    )
+    stick = msgspec.structs.replace(CAMERA, serial=None, place="pci-0000:00:14.0-usb-0:2")
+    then, now = (msgspec.structs.replace(stick, id=f"534d:2109@{port}", port=port) for port in ("1-2", "3-2"))
     there[:] = [then]
     assert page.post(f"/api/v1/devices/{then.id}/role", {"role": "podium"}).status == 200
     there[:] = [now]
@@ -77,26 +71,21 @@ def test_a_role_is_taken_from_a_device_that_is_called_otherwise_now(page: Page, 
     assert assignment.roles_store().read() == {}
 
 
-def set_to(page: Page, name: str) -> Any:
-    """Return what a control is set to by what the API says."""
-    controls = page.get(f"/api/v1/devices/{CAMERA.id}/controls").json["controls"]
-    return next(control["value"] for control in controls if control["name"] == name)
-
-
 def test_a_control_is_tried_kept_and_set_back(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     camera = hall.plug(monkeypatch)
     at = f"/api/v1/devices/{CAMERA.id}/controls"
     tried = page.ask("PATCH", at, {"values": {"brightness": "150"}, "keep": False}).json
     assert [(one["name"], one["before"], one["after"]) for one in tried["changes"]] == [("brightness", 128, 150)]
-    assert (camera.values["brightness"], set_to(page, "brightness")) == (150, 150)
+    shown = {control["name"]: control["value"] for control in page.get(at).json["controls"]}
+    assert (camera.values["brightness"], shown["brightness"]) == (150, 150)
     assert presets.preset_store().read() == {}
     page.ask("PATCH", at, {"values": {"brightness": "150"}})
     assert dict(presets.preset_store().read()[CAMERA.id].controls) == {"brightness": 150}
     reset = page.ask("DELETE", f"{at}/brightness").json
     assert [(one["after"], one["problem"]) for one in reset["changes"]] == [(128, None)]
     assert (camera.values["brightness"], presets.preset_store().read()) == (128, {})
-    assert logged(LogLevel.INFO) == ["brightness=150 is kept", "brightness=128 (was 150)"]
-    assert logged(LogLevel.DEBUG)[0] == "brightness=150 (was 128)"
+    changed = LogFilter(level=LogLevel.INFO, kinds=["control-changed"])
+    assert len(list(read(log_folder(), changed))) == 2, "what was only tried is no news"
 
 
 def test_every_control_is_set_back_and_what_is_refused_is_said_in_a_line(
@@ -122,11 +111,6 @@ def test_every_control_is_set_back_and_what_is_refused_is_said_in_a_line(
     assert page.get(at).status == 404
 
 
-def logged(level: LogLevel) -> list[str]:
-    lines = read(log_folder(), LogFilter(level=level, kinds=["control-changed"]))
-    return [line.reason for line in lines if line.level is level]
-
-
 def test_the_last_check_is_kept_and_one_runs_at_a_time(room: Room) -> None:
     asked: list[Sequence[str]] = []
     goes_on = threading.Event()
@@ -135,9 +119,8 @@ def test_the_last_check_is_kept_and_one_runs_at_a_time(room: Room) -> None:
         assert config_file == room.settings
         asked.append(words)
         assert goes_on.wait(30)
-        full = CheckResult(
-            name="storage", verdict=CheckVerdict.FAILURE, code="full", reason=LocalizedText("Penuh", "Full")
-        )
+        why = LocalizedText("Penuh", "Full")
+        full = CheckResult(name="storage", verdict=CheckVerdict.FAILURE, code="full", reason=why)
         keep_run(CheckRun(at=SystemClock().now(), results=[full]))
         return None, ""
 

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import socket
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -22,37 +21,35 @@ from tests.agent.web.api.test_sessions import SESSIONS, begun
 from tests.support import command
 from tests.support.scripted_session import ServedRecorder, hanging
 from tests.support.waiting import wait_for
-from tests.support.web import Page, is_kind, opened, until, upgrade, wish
+from tests.support.web import Page, is_kind, opened, received, until, upgrade, wish
 
 pytestmark = pytest.mark.server
 
 
-def test_the_state_comes_at_once_and_every_second(page: Page) -> None:
+def test_the_state_comes_at_once_and_again(page: Page) -> None:
     with opened(page) as looking:
-        began = time.monotonic()
-        first = until(looking, is_kind("state"), 5.0)
-        assert (first["room"], first["sessions"]) == ("Aula", [])
-        for _ in range(2):
-            until(looking, is_kind("state"), 5.0)
-        assert time.monotonic() - began < 10
+        for _ in range(3):
+            said = until(looking, is_kind("state"))
+            assert (said["room"], said["sessions"]) == ("Aula", [])
 
 
-def test_recorders_that_hang_keep_no_page_from_being_told_of_the_others(page: Page) -> None:
+def test_recorders_that_hang_keep_no_page_from_being_told_of_the_others(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The page takes a daemon that says nothing for 4 s for lost (live.js)."""
+    monkeypatch.setattr("recorder.running.client.OPEN_S", 3600.0)  # whoever waits for one of them waits for ever
     with ExitStack() as stack:
         for clients in (0, 0, BACKLOG + 1):
             stack.enter_context(hanging("Macet", clients))
         stack.enter_context(ServedRecorder("Rapat"))
         looking = stack.enter_context(opened(page))
+
+        def has_all(said: Any) -> bool:
+            return is_kind("state")(said) and [one["state"] for one in said["sessions"]] == [None, None, None, "live"]
+
         for _ in range(3):
-            said = until(looking, is_kind("state"), 4.0)
-            assert [one["state"] for one in said["sessions"]] == [None, None, None, "live"]
-        assert page.get("/api/v1/state", timeout_s=4.0).status == 200
-
-
-def received(looking: ClientConnection) -> Any:
-    message = looking.recv(timeout=60)
-    return json.loads(message) if isinstance(message, str) else message
+            until(looking, has_all)
+        assert page.get("/api/v1/state").status == 200
 
 
 @pytest.mark.slow
@@ -79,12 +76,9 @@ def test_levels_and_pictures_come_to_twenty_pages_that_asked_and_to_no_other(pag
         first = looking[0]
         first.send(json.dumps(ask))
         until(first, is_kind("levels"))
-        began, count, states = time.monotonic(), 0, 0
-        while time.monotonic() - began < 2.0:  # in real time: so often it comes
-            said = received(first)
-            count, states = count + is_kind("levels")(said), states + is_kind("state")(said)
-        assert 10 <= count <= 30, "ten a second"
-        assert states >= 1
+        heard = [received(first) for _ in range(40)]
+        levels, states = (sum(map(is_kind(kind), heard)) for kind in ("levels", "state"))
+        assert 2 * states < levels < 50 * states, "five times as often as the state, where nobody is late"
         assert all(is_kind("state")(received(other)) for _ in range(3)), "nobody else gets them"
         first.send(json.dumps({"type": "watch"}))
         wait_for(lambda: is_kind("state")(received(first)) and is_kind("state")(received(first)))
@@ -148,7 +142,7 @@ def test_another_token_holds_at_once_and_closes_the_pages_that_are_open(page: Pa
 
 
 def test_a_page_that_goes_in_the_middle_of_a_frame_is_forgotten(page: Page) -> None:
-    head = "\r\n".join(upgrade(page, Authorization=f"Bearer {page.token}")).encode()
+    head = upgrade(page, Authorization=f"Bearer {page.token}")
     for piece in (b"\x81", b"\x81\xfe\xff", b"\xff\xff\xff\xff", b""):
         with socket.create_connection(("127.0.0.1", page.port), timeout=60) as connection:
             connection.sendall(head + piece)
@@ -172,7 +166,6 @@ def test_of_each_picture_a_viewer_gets_as_many_as_it_wants() -> None:
 
 
 async def _shown(viewer: Viewer, key: PictureKey, at_s: float) -> list[bytes | str]:
-    """Give a picture to a viewer; return its messages, if any."""
     viewer.show(key, b"jpeg", at_s)
     with suppress(TimeoutError):
         async with asyncio.timeout(0.001):

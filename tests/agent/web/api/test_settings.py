@@ -52,7 +52,6 @@ def test_a_pc_without_settings_is_set_up_and_what_is_set_holds_at_once(new: Page
     after = new.ask("PATCH", AT, body).json
     assert (after["is_new"], after["language"], after["room"]) == (False, "en", 'Aula "Lantai 2" \\')
     assert (after["archive"]["path"], after["archive"]["state"]["verdict"]) == (str(archive), "ok")
-    assert after["archive"]["free_bytes"] > 0
     assert load_settings(file).archive.path == archive
     state = new.get("/api/v1/state").json
     assert (state["room"], state["language"]) == ('Aula "Lantai 2" \\', "en")
@@ -70,7 +69,6 @@ def test_while_a_session_runs_its_archive_stays_and_nothing_is_rehearsed(new: Pa
 
 
 def test_bad_values_are_refused_and_nothing_is_written(room: Room) -> None:
-    """An archive is named from the root, without ways up."""
     archives = ("arsip", "/srv/../etc", "~root/x", "~/../x", "/srv/a\nb", "", "-rf")
     bodies: tuple[dict[str, Any], ...] = (
         {"language": "fr"}, {"language": 1}, {"room": "x" * 121}, {"room": "\x1b[2J"}, {"keys_file": "/etc/shadow"},
@@ -193,24 +191,16 @@ def test_only_this_pc_may_change_them(room: Room) -> None:
     app = make_app(web.house(told, room.settings))
     token = read_token()
 
-    def ask(client: str, method: str, path: str, body: object = None) -> tuple[int, Any]:
-        async def sent() -> httpx2.Response:
-            transport = httpx2.ASGITransport(app, client=(client, 5))
-            headers = {"authorization": f"Bearer {token}"}
-            async with httpx2.AsyncClient(
-                transport=transport, base_url="http://192.0.2.1:8466", headers=headers
-            ) as asking:
-                return await asking.request(method, path, json=body)
+    async def ask(client: str, method: str, path: str, body: object = None) -> httpx2.Response:
+        transport = httpx2.ASGITransport(app, client=(client, 5))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://192.0.2.1:8466") as asking:
+            return await asking.request(method, path, json=body, headers={"authorization": f"Bearer {token}"})
 
-        answer = asyncio.run(sent())
-        return answer.status_code, answer.json()
-
-    status, found = ask("192.0.2.7", "GET", AT)
-    assert (status, found["locked"]) == (200, "elsewhere")
-    assert ask("192.0.2.7", "PATCH", AT, {"room": "Lain"})[0] == 403
-    assert ask("192.0.2.7", "PUT", KAMPUS, {"url": URL, "key": KEY})[0] == 403
+    assert asyncio.run(ask("192.0.2.7", "GET", AT)).json()["locked"] == "elsewhere"
+    assert asyncio.run(ask("192.0.2.7", "PATCH", AT, {"room": "Lain"})).status_code == 403
+    assert asyncio.run(ask("192.0.2.7", "PUT", KAMPUS, {"url": URL, "key": KEY})).status_code == 403
     assert load_settings(room.settings).general.room == "Aula"
-    assert ask("127.0.0.1", "PATCH", AT, {"room": "Lain"})[0] == 200
+    assert asyncio.run(ask("127.0.0.1", "PATCH", AT, {"room": "Lain"})).status_code == 200
     assert load_settings(room.settings).general.room == "Lain"
 
 
