@@ -1,5 +1,6 @@
 """Archives for tests: a small real recording, and packages made from it."""
 
+import os
 import shutil
 import subprocess
 import warnings
@@ -82,6 +83,15 @@ def recorded(
         yield work
     finally:
         work.release()
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    """Return the content of everything below a folder, and where links lead."""
+    return {
+        str(path.relative_to(folder)): os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_symlink() or path.is_file()
+    }
 
 
 def validate_bag(folder: Path) -> dict[str, str | list[str]]:

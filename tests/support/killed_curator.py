@@ -1,15 +1,8 @@
-"""A process that corrects a package, or adds a file to it, and has itself killed at every step on the way.
-
-Started as `python -m tests.support.killed_curator ROOT ARCHIVE edit|add|settle exchange|renames|copies`: in ROOT/0,
-ROOT/1, ... is a copy of ARCHIVE with what a kill -9 before the first, second, ... step leaves, and in the last one what
-is there when nothing interferes. `renames` is a file system that cannot exchange two names, `copies` one that cannot
-give a file a second name either. It forks for each: this process has one thread.
-"""
+"""Corrects a package, or adds a file to it, for tests.support.killing; and disks that can do less."""
 
 import errno
 import os
 import shutil
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -18,7 +11,7 @@ from recorder.archive.archive import Archive
 from recorder.archive.correction import add_files, edit_package
 from recorder.disk.durable import BeforeStep, DurableFiles
 from tests.support.archives import STARTED
-from tests.support.killing import Killer, kill_before_each_step
+from tests.support.killing import Killer
 
 TITLE = "Rapat Senat Terbuka"
 ADDED = b"foto dari ponsel"
@@ -65,19 +58,8 @@ def curate(root: Path, what: str, disk: DurableFiles) -> None:
         add_files(package_in(root), [handed_in], by="Siti", now=STARTED, disk=disk)
 
 
-def work(root: Path, archive: Path, step: int, what: str, how: str) -> None:
-    """Do it in a copy of `archive`, up to the step of the given number."""
-    shutil.copytree(archive, root, copy_function=shutil.copyfile)
-    killer = Killer(step, passed={"sync"})
+def work(place: Path, killer: Killer, archive: str, what: str, how: str) -> None:
+    """Do it in a copy of `archive`; `how` says what the file system can do."""
+    shutil.copytree(archive, place / "arsip", copy_function=shutil.copyfile)
     killer.armed = True
-    curate(root, what, DISKS[how](killer))
-
-
-def main() -> None:
-    """Do it up to each step."""
-    root, archive, what, how = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]
-    kill_before_each_step(lambda step: work(root / str(step) / "arsip", archive, step, what, how))
-
-
-if __name__ == "__main__":
-    main()
+    curate(place / "arsip", what, DISKS[how](killer))

@@ -155,7 +155,7 @@ def seal_again(archive: Archive, program: Path) -> PackageState:
 
 def test_a_kill_while_beginning_leaves_nothing_that_stays(tmp_path: Path, program: Path) -> None:
     roots = kill_at_every_step("killed_archivist", tmp_path, program, "begin")
-    assert len(roots) > 5
+    assert len(roots) > 2
     for root in roots[:-1]:
         archive = archives.archive_at(root)
         (left,) = archive.list()

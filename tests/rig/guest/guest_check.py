@@ -24,6 +24,7 @@ from tests.support.disks import MappedDisk
 from tests.support.situations import situation
 from tests.support.waiting import wait_for
 
+
 def checked(look: CheckFunction, *videos: str, audios: tuple[str, ...] = ("none",)) -> dict[str, CheckResult]:
     """Return what is found of the devices of a session, by the name of each."""
     asked = SessionRequest(title="Rig", videos=videos, audios=audios, profile="240p15")
