@@ -23,26 +23,14 @@ from recorder.package.fixity import Progress
 from recorder.package.metadata import Addition, Package, PackageState, RequestFacts
 from recorder.package.verification import verify_package
 from tests.support import archives
-from tests.support.archives import STARTED
+from tests.support.archives import STARTED, snapshot
 from tests.support.damage import MEDIA, flip, rewrite
 from tests.support.errors import because
 from tests.support.killed_curator import DISKS, WithoutExchange, WithoutLinks, curate
 
-type Snapshot = dict[str, bytes]
-
-
 def correct(package: Package, disk: DurableFiles | None = None, **wanted: str | date) -> tuple[MetadataChange, ...]:
     fields = {name.replace("__", "."): value for name, value in wanted.items()}
     return edit_package(package.folder, fields, by="Siti", reason="salah ketik", now=STARTED, disk=disk)
-
-
-def snapshot(folder: Path) -> Snapshot:
-    """Return the content of everything below a folder, and where links lead."""
-    return {
-        str(path.relative_to(folder)): os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_symlink() or path.is_file()
-    }
 
 
 def test_a_correction_changes_the_description_and_no_byte_of_the_media(archive: Archive, package: Package) -> None:

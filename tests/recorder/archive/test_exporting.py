@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from config.errors import ArchiveError, PackageDamaged, StorageError
+from config.errors import ArchiveError, StorageError
 from recorder.archive.archive import Archive, read_recording
 from recorder.archive.correction import TRANSCRIPT_FOLDER, add_files, edit_package
 from recorder.archive.exporting import excerpt_files, package_files, write_zip
@@ -21,7 +21,7 @@ from recorder.package.metadata import Package, Recording
 from recorder.package.verification import verify_package
 from tests.support import archives, dossiers
 from tests.support.archives import STARTED
-from tests.support.damage import MEDIA, flip
+from tests.support.damage import MEDIA
 from tests.support.errors import because
 
 PERSONAL = ("Siti Aminah", "B/12/UN38", "moderator Budi", "daftar-hadir", "Daftar Hadir", "salah ketik")
@@ -54,10 +54,7 @@ def test_the_whole_package_comes_out_as_it_went_in(rich: Package, tmp_path: Path
     write_zip(package_files(rich.folder), rich.id, target)
     out = unpacked(target, tmp_path / "out")
     assert out.name == rich.id
-    files = {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    assert files == {
-        path.relative_to(rich.folder): path.read_bytes() for path in rich.folder.rglob("*") if path.is_file()
-    }
+    assert archives.snapshot(out) == archives.snapshot(rich.folder)
     archives.validate_bag(out)
     assert verify_package(out, decode=True) == []
     with zipfile.ZipFile(target) as zipped:
@@ -75,9 +72,6 @@ def test_letters_are_for_their_owner_in_what_is_handed_over_too(
         package = archive.seal(work, archives.FACTS)
     modes = {}
     name, files = excerpt_files(package.folder, STARTED)
-    left = tmp_path / ".semua.zip.part"  # by a kill, under another umask
-    left.touch()
-    left.chmod(0o644)
     for target, root, found in (("semua.zip", package.id, package_files(package.folder)), ("kutipan.zip", name, files)):
         write_zip(found, root, tmp_path / target)
         modes[target] = stat.S_IMODE((tmp_path / target).stat().st_mode)
@@ -209,14 +203,4 @@ def test_what_does_not_read_back_is_not_handed_over(
     monkeypatch.setattr(zipfile.ZipFile, "close", close)
     with pytest.raises(ArchiveError, match="does not read back"):
         write_zip(package_files(package.folder), package.id, tmp_path / "satu.zip")
-    assert list(tmp_path.glob("*.zip")) == list(tmp_path.glob(".*.part")) == []
-
-
-@pytest.mark.parametrize("redact", [False, True])
-def test_a_flipped_bit_in_the_media_is_found_on_the_way(package: Package, tmp_path: Path, *, redact: bool) -> None:
-    flip(package.folder)
-    files = excerpt_files(package.folder, STARTED)[1] if redact else package_files(package.folder)
-    with pytest.raises(PackageDamaged, match=rf"{package.id} is damaged: .*program\.mp4 is changed") as caught:
-        write_zip(files, "kutipan", tmp_path / "satu.zip")
-    assert f"liput archive verify {package.id} " in caught.value.hint
     assert list(tmp_path.glob("*.zip")) == list(tmp_path.glob(".*.part")) == []
