@@ -45,19 +45,15 @@ class Loop:
             file.truncate(size)
         self.node = Path(run("losetup", "--find", "--show", image))
 
-    def close(self) -> None:
-        run("losetup", "--detach", self.node)
-
 
 class MappedDisk:
     """An ext4 file system on a device of the device mapper, mounted at `mount_point`."""
 
-    def __init__(self, folder: Path, name: str, size: int, options: str = "errors=remount-ro") -> None:
+    def __init__(self, folder: Path, name: str, size: int) -> None:
         self.name = name
         self.mount_point = folder / name
         self.mount_point.mkdir()
         self.loop = Loop(folder / f"{name}.img", size)
-        self.options = options
         run("dmsetup", "create", name, "--table", self._linear)
         run("udevadm", "settle")
         self.node = Path("/dev/mapper") / name
@@ -71,7 +67,7 @@ class MappedDisk:
         return f"0 {self.loop.sectors} linear {self.loop.node} 0"
 
     def mount(self) -> None:
-        run("mount", "-t", "ext4", "-o", self.options, self.node, self.mount_point)
+        run("mount", "-t", "ext4", "-o", "errors=remount-ro", self.node, self.mount_point)
 
     def fill(self, leave: int) -> None:
         """Write a file until only `leave` bytes are free."""

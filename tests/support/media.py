@@ -101,6 +101,12 @@ def _frames(path: Path, _stamp: tuple[int, int, int]) -> Mapping[str, Sequence[t
     }
 
 
+def chapters(path: Path) -> list[tuple[float, str]]:
+    """Return where each chapter of a file begins, and its title, as ffprobe reads them."""
+    listing = json.loads(run("ffprobe", "-v", "error", "-show_chapters", "-of", "json", path))
+    return [(float(each["start_time"]), each["tags"]["title"]) for each in listing["chapters"]]
+
+
 def duration_s(path: Path, kind: str) -> float:
     """Return how long the first stream of `kind` is, as the file says."""
     words = ("-select_streams", f"{kind}:0", "-show_entries", "stream=duration", "-of", "csv=p=0")

@@ -50,21 +50,18 @@ class Reel:
 
     def play(
         self, put: Callable[[EncodedPacket], None], *, stop: threading.Event, at: dict[float, Callable[[], object]]
-    ) -> float:
-        """Put each packet when its time has come; do what is to be done `at` some time. Return how far it came."""
+    ) -> None:
+        """Put each packet when its time has come; do what is to be done `at` some time."""
         began, todo = time.monotonic(), sorted(at.items(), key=lambda item: item[0])
-        reached = 0.0
         for packet in self.packets:
             while (now := time.monotonic() - began) < packet.dts_s:
                 if stop.wait(min(0.02, packet.dts_s - now)):
-                    return reached
+                    return
             if stop.is_set():
-                return reached
+                return
             while todo and todo[0][0] <= packet.dts_s:
                 todo.pop(0)[1]()
             put(packet)
-            reached = max(reached, float((packet.pts + packet.duration) * packet.time_base))
-        return reached
 
 
 class Sink(Protocol):

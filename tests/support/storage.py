@@ -11,21 +11,19 @@ from typing import Any
 
 from config.errors import LiputError
 from config.events import Event
-from config.settings.schema import RecordingSettings as RecordingSettings
-from config.settings.schema import StorageSettings as StorageSettings
+from config.settings.schema import RecordingSettings, StorageSettings
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.encode.encoder import Encoder
 from recorder.model.eventlog import EventLog
-from recorder.model.marks import Mark
 from recorder.model.packet import EncodedPacket, Track
 from recorder.package.metadata import RecordingFacts
 from recorder.recording.failover import Failover
 from recorder.recording.replica_opener import StorageRequirements, StreamFormat
 from tests.support import archives
-from tests.support.media import encoder, feed, offset_of
+from tests.support.media import feed, offset_of
 from tests.support.packets import Reel
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE_S, wait_for
 
 RATE = 30
 
@@ -40,7 +38,10 @@ def storage_task(roots: Sequence[Archive], **more: Any) -> StorageRequirements:
 
 
 class Disks:
-    """Stands for the module `os` in recorder.recording.mp4_file: what is below `hung` takes nothing any more."""
+    """Stands for the module `os` in recorder.recording.mp4_file: what is below `hung` takes nothing any more.
+
+    Nothing is synced: how long the disk of this PC takes beside other tests would be told as a fault.
+    """
 
     def __init__(self) -> None:
         self.hung: Path | None = None
@@ -51,21 +52,14 @@ class Disks:
         """Whether it hangs only where what was written is to be synced."""
 
     def pwrite(self, descriptor: int, data: bytes, position: int) -> int:
-        if not self.takes_writes and self._is_hung(descriptor):
-            self.hangs.set()
-            self.let_go.wait(60)
+        if not self.takes_writes:
+            self.fdatasync(descriptor)
         return os.pwrite(descriptor, data, position)
 
-    def _is_hung(self, descriptor: int) -> bool:
-        return self.hung is not None and Path(f"/proc/self/fd/{descriptor}").readlink().is_relative_to(self.hung)
-
-    def _ask(self, descriptor: int) -> None:
-        if self._is_hung(descriptor):
+    def fdatasync(self, descriptor: int) -> None:
+        if self.hung is not None and Path(f"/proc/self/fd/{descriptor}").readlink().is_relative_to(self.hung):
             self.hangs.set()
             self.let_go.wait(60)
-        os.fsync(descriptor)
-
-    fsync = fdatasync = _ask
 
     def __getattr__(self, name: str) -> object:
         return getattr(os, name)
@@ -110,27 +104,22 @@ class Show:
                 self.storage.change(StreamFormat(form, templates, packet.begins))
         self.storage.put(packet)
 
-    def change_form(self) -> None:
-        """Let another encoder go on, as where the one in hardware has failed."""
-        self._flush(Track.VIDEO)
-        self.encoders.append(encoder())
-
-    def _flush(self, track: Track) -> None:
+    def flush(self, track: Track) -> None:
         for packet in self.encoders[-1 if track == Track.VIDEO else 0].flush(track):
             self.put(packet)
 
     def feed_until(self, happened: Callable[[], object]) -> None:
         """Feed about as fast as time passes until something has happened."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_S
         while not happened():
             assert time.monotonic() < deadline
             self.feed(1 / 15)
             time.sleep(1 / 30)
 
-    def close(self, *marks: Mark) -> None:
+    def close(self) -> None:
         for track in Track:
-            self._flush(track)
-        self.storage.close(marks, "Rapat")
+            self.flush(track)
+        self.storage.close(title="Rapat")
         self.log.close()
         self.folders = [self._found(replica.work.path) for replica in self.storage.replicas]
 
@@ -174,21 +163,13 @@ def almost_full(root: Path, free: int) -> Callable[[int], object]:
 
 @dataclass
 class Session:
-    """A session that records the reel, with what it told and what became of it."""
+    """A session that records the reel, with what it told."""
 
     storage: Failover
-    log: EventLog
-    events: list[Event]
-    failures: list[LiputError]
-    stop: threading.Event
+    kinds: list[str]
     heard: list[float]
     """When each event was told, on the session clock."""
     works: list[Path] = field(default_factory=list)
-    reached: float = 0.0
-
-    @property
-    def kinds(self) -> list[str]:
-        return [event.kind for event in self.events]
 
     def offsets(self) -> list[float]:
         return [float(replica.start) for replica in self.storage.replicas]
@@ -207,34 +188,26 @@ def release() -> None:
 
 def record(reel: Reel, roots: list[Path], at: dict[float, Callable[[], object]], **settings: object) -> Session:
     """Record the reel to the end, or until there is no disk left."""
-    clock, events, failures, stop = SystemClock(), list[Event](), list[LiputError](), threading.Event()
+    clock, stop = SystemClock(), threading.Event()
+    kinds: list[str] = []
     heard: list[float] = []
 
     def hear(event: Event) -> None:
-        events.append(event)
+        kinds.append(event.kind)
         heard.append(time.monotonic())
 
     log = EventLog(clock, hear)
-
-    def on_failure(error: LiputError) -> None:
-        failures.append(error)
-        stop.set()
-
-    task = StorageRequirements(
-        archives=[Archive(root, clock, reserve_bytes=1) for root in roots],
+    task = storage_task(
+        [Archive(root, clock, reserve_bytes=1) for root in roots],
         storage=StorageSettings(keep_free=0, low_s=0.0, critical_s=0.0, **settings),  # type: ignore[arg-type]
-        recording=RecordingSettings(),
         bytes_per_s=40_000,
-        title="Rapat",
-        started_at=archives.STARTED,
-        context=archives.CONTEXT,
     )
     stream_format = StreamFormat(0, reel.encoder.templates)
-    storage = Failover(task, stream_format, clock=clock, log=log, on_failure=on_failure)
-    session = Session(storage, log, events, failures, stop, heard)
+    storage = Failover(task, stream_format, clock=clock, log=log, on_failure=lambda _: stop.set())
+    session = Session(storage, kinds, heard)
     HELD.append(session)
     storage.begin()
-    session.reached = reel.play(storage.put, stop=stop, at=at)
+    reel.play(storage.put, stop=stop, at=at)
     storage.close()
     log.close()
     session.works = [replica.work.path for replica in storage.replicas]

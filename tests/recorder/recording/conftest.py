@@ -1,5 +1,3 @@
-"""What the tests of a session's storage share."""
-
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -9,8 +7,7 @@ import pytest
 
 from config.errors import LiputError
 from config.events import Event
-from config.settings.schema import RecordingSettings as RecordingSettings
-from config.settings.schema import StorageSettings as StorageSettings
+from config.settings.schema import RecordingSettings, StorageSettings
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.model.eventlog import EventLog
@@ -24,40 +21,25 @@ from tests.support.storage import Disks, Show, Shows, storage_task
 def show(tmp_path: Path) -> Iterator[Shows]:
     made: list[Show] = []
 
-    def begin(
-        count: int = 2,
-        *,
-        waits: bool = False,
-        changes_form: bool = False,
-        task: Mapping[str, Any] = {},
-        **settings: object,
-    ) -> Show:
-        clock = SystemClock()
+    def begin(count: int, *, changes_form: bool = False, task: Mapping[str, Any] = {}, **settings: object) -> Show:
+        clock, encoders = SystemClock(), [encoder()]
         roots = [tmp_path / name / "arsip" for name in "abc"[:count]]
         for root in roots:
             root.mkdir(parents=True, exist_ok=True)
         events: list[Event] = []
         failures: list[LiputError] = []
         log = EventLog(clock, events.append)
-        encoders = [encoder()]
-        storage = Failover(
-            storage_task(
-                [Archive(root, clock, reserve_bytes=1) for root in roots],
-                storage=StorageSettings(**settings),  # type: ignore[arg-type] # whatever a test sets
-                recording=RecordingSettings(sync_s=0.1),
-                waits=waits,
-                **task,
-            ),
-            StreamFormat(0, encoders[0].templates),
-            may_change=changes_form,
-            clock=clock,
-            log=log,
-            on_failure=failures.append,
+        demands = storage_task(
+            [Archive(root, clock, reserve_bytes=1) for root in roots],
+            storage=StorageSettings(**settings),  # type: ignore[arg-type] # whatever a test sets
+            recording=RecordingSettings(sync_s=0.1),
+            **task,
         )
-        show = Show(roots, clock, storage, encoders, log, events, failures)
+        form = StreamFormat(0, encoders[0].templates)
+        storage = Failover(demands, form, may_change=changes_form, clock=clock, log=log, on_failure=failures.append)
+        made.append(Show(roots, clock, storage, encoders, log, events, failures))
         storage.begin()
-        made.append(show)
-        return show
+        return made[-1]
 
     yield begin
     for each in made:

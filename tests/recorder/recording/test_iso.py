@@ -91,14 +91,14 @@ def events() -> EventList:
 
 
 @pytest.fixture
-def begin(tmp_path: Path, events: EventList) -> Callable[[], IsoRecording]:
-    return lambda: begun(at(tmp_path), events)
+def isolated(tmp_path: Path, events: EventList) -> IsoRecording:
+    return begun(at(tmp_path), events)
 
 
 def test_each_jpeg_is_stored_as_it_came_at_its_time(
-    begin: Callable[[], IsoRecording], tmp_path: Path, events: EventList
+    isolated: IsoRecording, tmp_path: Path, events: EventList
 ) -> None:
-    isolated, sent = begin(), jpegs(30)
+    sent = jpegs(30)
     give(isolated, sent, first_s=0.35)
     isolated.close()
     kept = stored(tmp_path / "podium.mkv")
@@ -108,9 +108,8 @@ def test_each_jpeg_is_stored_as_it_came_at_its_time(
     assert (isolated.frames, isolated.dropped, events) == (30, 0, [])
 
 
-def test_h264_begins_with_a_keyframe_and_decodes(begin: Callable[[], IsoRecording], tmp_path: Path) -> None:
-    isolated, sent = begin(), annex_b(40)
-    give(isolated, sent[3:], H264, first_s=0.3)
+def test_h264_begins_with_a_keyframe_and_decodes(isolated: IsoRecording, tmp_path: Path) -> None:
+    give(isolated, annex_b(40)[3:], H264, first_s=0.3)
     isolated.close()
     kept = stored(tmp_path / "podium.mkv")
     assert len(kept) == 30  # from picture 10 on
@@ -120,11 +119,10 @@ def test_h264_begins_with_a_keyframe_and_decodes(begin: Callable[[], IsoRecordin
 
 
 def test_a_device_that_comes_back_with_something_else_has_a_second_file(
-    begin: Callable[[], IsoRecording], tmp_path: Path, events: EventList
+    isolated: IsoRecording, tmp_path: Path, events: EventList
 ) -> None:
-    isolated, first, second = begin(), jpegs(5), annex_b(10)
-    give(isolated, first)
-    give(isolated, second, H264, first_s=3)
+    give(isolated, jpegs(5))
+    give(isolated, annex_b(10), H264, first_s=3)
     isolated.close()
     assert len(stored(tmp_path / "podium.mkv")) == 5
     later = stored(tmp_path / "podium.2.mkv")
@@ -135,9 +133,8 @@ def test_a_device_that_comes_back_with_something_else_has_a_second_file(
 
 @pytest.mark.parametrize(("codec", "count"), [(None, 5), (MJPEG, 110)])
 def test_what_cannot_be_copied_or_never_can_be_read_is_given_up_and_told_once(
-    begin: Callable[[], IsoRecording], tmp_path: Path, events: EventList, codec: CodedFormat | None, count: int
+    isolated: IsoRecording, tmp_path: Path, events: EventList, codec: CodedFormat | None, count: int
 ) -> None:
-    isolated = begin()
     give(isolated, [bytes(500)] * count, codec)
     isolated.close()
     assert events == [("isolated-failed", "podium")]
@@ -157,11 +154,11 @@ def test_a_folder_that_is_gone_or_a_mistake_of_ours_costs_its_own_file_only(tmp_
 
 
 def test_what_a_slow_disk_does_not_take_is_dropped_within_a_bound_and_told(
-    begin: Callable[[], IsoRecording], tmp_path: Path, events: EventList, monkeypatch: pytest.MonkeyPatch
+    isolated: IsoRecording, tmp_path: Path, events: EventList, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent = jpegs(20)
     monkeypatch.setattr(iso, "MOST_WAITING_BYTES", sum(map(len, sent)) // 2)
-    isolated, disk = begin(), SlowDisk()
+    disk = SlowDisk()
     disk.hold(monkeypatch)
     give(isolated, sent)
     disk.go_on.set()
@@ -178,15 +175,20 @@ class SlowDisk:
         self.go_on, self.asked = threading.Event(), threading.Event()
 
     def hold(self, patch: pytest.MonkeyPatch) -> None:
-        slow = self
+        sync = DurableFiles.sync
 
-        class Held(DurableFiles):
-            def sync(self, path: Path) -> None:
-                slow.asked.set()
-                slow.go_on.wait(30)
-                super().sync(path)
+        def held(files: DurableFiles, path: Path) -> None:
+            self.asked.set()
+            self.go_on.wait(30)
+            sync(files, path)
 
-        patch.setattr(iso, "DurableFiles", Held)
+        patch.setattr(DurableFiles, "sync", held)
+
+
+def two_parts(folder: Path, second_s: float = 0.0) -> list[PartDirectory]:
+    for name in "ab":
+        (folder / name).mkdir()
+    return [PartDirectory(folder / "a"), PartDirectory(folder / "b", second_s)]
 
 
 @pytest.mark.parametrize("codec", [MJPEG, H264])
@@ -194,9 +196,7 @@ def test_it_goes_on_where_the_program_goes_on_with_nothing_missing(
     tmp_path: Path, events: EventList, codec: CodedFormat
 ) -> None:
     sent = annex_b(40) if codec is H264 else jpegs(40)
-    parts = [PartDirectory(tmp_path / "a"), PartDirectory(tmp_path / "b", 1.5)]
-    for part in parts:
-        part.folder.mkdir()
+    parts = two_parts(tmp_path, 1.5)
     now = parts[:1]
     isolated = begun(lambda: now[0], events)
     give(isolated, sent[:17], codec)
@@ -222,11 +222,8 @@ def test_it_goes_on_where_the_program_goes_on_with_nothing_missing(
 def test_what_a_disk_does_not_take_any_more_goes_to_the_next(
     tmp_path: Path, events: EventList, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(iso, "CLOSE_S", 1.0)
-    sent, disk = jpegs(30), SlowDisk()
-    parts = [PartDirectory(tmp_path / "a"), PartDirectory(tmp_path / "b")]
-    for part in parts:
-        part.folder.mkdir()
+    monkeypatch.setattr(iso, "CLOSE_S", 2.0)
+    sent, disk, parts = jpegs(30), SlowDisk(), two_parts(tmp_path)
     now = parts[:1]
     isolated = begun(lambda: now[0], events)
     with monkeypatch.context() as patch:
@@ -261,9 +258,9 @@ def test_a_disk_that_fails_before_the_program_leaves_it_costs_no_picture_that_wa
 
 @pytest.mark.parametrize("damaged", [b"\0" * 500, b"\xff\xd8\xff\xd9", None])
 def test_it_begins_with_the_first_picture_that_can_be_read(
-    begin: Callable[[], IsoRecording], tmp_path: Path, events: EventList, damaged: bytes | None
+    isolated: IsoRecording, tmp_path: Path, events: EventList, damaged: bytes | None
 ) -> None:
-    isolated, sent = begin(), jpegs(10)
+    sent = jpegs(10)
     first = sent[0][:20] if damaged is None else damaged
     give(isolated, [first, first, *sent])
     isolated.close()

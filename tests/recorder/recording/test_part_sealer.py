@@ -12,7 +12,7 @@ import pytest
 from capture.pacing import RealPace
 from config.errors import ArchiveError, LiputError, StorageError
 from config.settings.schema import StorageSettings
-from devices.host.clock import SystemClock
+from devices.host.clock import NANOSECONDS, SystemClock
 from recorder.archive.archive import Archive
 from recorder.model.status import SessionState
 from recorder.package.media import holds_media
@@ -43,18 +43,21 @@ def test_how_far_sealing_is_is_told_ten_times_a_second_at_most() -> None:
 
 
 def test_what_takes_long_to_look_at_a_file_is_waited_for(show: Shows, monkeypatch: pytest.MonkeyPatch) -> None:
-    finish, session = SessionPackager.finish, show(1)
+    finish, session, ahead_s = SessionPackager.finish, show(1), 0
+    now_ns = session.clock.now_ns
+    monkeypatch.setattr(session.clock, "now_ns", lambda: now_ns() + ahead_s * NANOSECONDS)
 
     def slowly(finisher: SessionPackager, works: Sequence[WorkFolder], given: RecordingFacts) -> Package:
-        for _ in range(20):  # in all longer than SEAL_S, while it moves
+        nonlocal ahead_s
+        for _ in range(14):  # in all longer than SEAL_S, while it moves
             works[0].program.read_bytes()
-            time.sleep(0.15)
+            time.sleep(0.1)  # the other thread looks at real intervals
+            ahead_s += 10
         return finish(finisher, works, given)
 
     session.feed(2)
     session.close()
     monkeypatch.setattr(SessionPackager, "finish", slowly)
-    monkeypatch.setattr("recorder.recording.part_sealer.SEAL_S", 1.5)
     assert session.storage.seal(facts(session))[0].folder.is_dir()
     assert session.events == []
 
@@ -72,7 +75,7 @@ def test_a_disk_that_hangs_when_it_is_looked_at_costs_the_other_half_of_a_mirror
     session.feed(2)
     session.close()
     monkeypatch.setattr("recorder.recording.replica.holds_media", hang)
-    monkeypatch.setattr("recorder.disk.errors.DISK_ANSWER_S", 0.5)
+    monkeypatch.setattr("recorder.disk.errors.DISK_ANSWER_S", 2.0)
     package = session.storage.seal(facts(session))[0]
     goes_on.set()
     assert package.folder.is_relative_to(session.roots[1])
@@ -190,6 +193,14 @@ def second(folder: Path) -> Archive:
     return Archive(folder / "cadangan", SystemClock(), reserve_bytes=1)
 
 
+def fill_the_first_disk(armed: Armed, monkeypatch: pytest.MonkeyPatch) -> None:
+    armed.session.start(FROM_THE_FIRST_PICTURE)
+    armed.wait(3)
+    assert (armed.session.status().disk_left_s or 0) > 60
+    monkeypatch.setattr("recorder.recording.mp4_file.os.fstatvfs", almost_full(armed.archive.root, 1_000_000))
+    wait_for(lambda: "storage-switched" in armed.kinds)
+
+
 def test_a_session_that_fills_its_disk_is_one_package_all_the_same_with_what_was_recorded_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,11 +208,7 @@ def test_a_session_that_fills_its_disk_is_one_package_all_the_same_with_what_was
     camera = JpegCamera(RealPace(SystemClock(), stop), stop)
     settings = StorageSettings(low_s=0, critical_s=0)
     with Armed(tmp_path, camera, isolate=True, further=[second(tmp_path)], storage=settings) as armed:
-        armed.session.start(FROM_THE_FIRST_PICTURE)
-        armed.wait(3)
-        assert (armed.session.status().disk_left_s or 0) > 60
-        monkeypatch.setattr("recorder.recording.mp4_file.os.fstatvfs", almost_full(tmp_path / "arsip", 1_000_000))
-        wait_for(lambda: "storage-switched" in armed.kinds)
+        fill_the_first_disk(armed, monkeypatch)
         assert armed.session.status().state is SessionState.DEGRADED
         at_s = armed.session.status().elapsed_s
         wait_for(lambda: armed.session.status().media_time_s > at_s)
@@ -216,7 +223,7 @@ def test_a_session_that_fills_its_disk_is_one_package_all_the_same_with_what_was
     media.decodes_cleanly(file)
     is_continuous([(file, 0.0)], float(sessions.RATE), result.duration_s)
     assert media.decoded(file, "v").frames == result.frames
-    assert "Penutup" in media.run("ffprobe", "-v", "error", "-show_chapters", file)
+    assert "Penutup" in [title for _, title in media.chapters(file)]
     assert list(tmp_path.glob("*/.incoming/*")) == []
     with av.open(str(file.with_name("source-1.mkv"))) as container:
         packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
@@ -229,10 +236,7 @@ def test_a_result_names_every_package_and_has_the_length_of_all_parts(
 ) -> None:
     settings = StorageSettings(low_s=0, critical_s=0)
     with Armed(tmp_path, further=[second(tmp_path)], storage=settings) as armed:
-        armed.session.start(FROM_THE_FIRST_PICTURE)
-        armed.wait(3)
-        monkeypatch.setattr("recorder.recording.mp4_file.os.fstatvfs", almost_full(tmp_path / "arsip", 1_000_000))
-        wait_for(lambda: "storage-switched" in armed.kinds)
+        fill_the_first_disk(armed, monkeypatch)
         armed.wait(armed.session.status().elapsed_s + 1.5)
         usage = shutil.disk_usage(tmp_path)
         monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=1000))
