@@ -23,8 +23,8 @@ from recorder.disk.forecast import MOST_BYTES, PIECE_BYTES, DiskForecast, DiskLe
 from recorder.disk.mounts import Mount, all_mounts, fstab_mount_points
 from tests.support import archives
 from tests.support.errors import because
+from tests.support.processes import limited
 
-NOBODY = 65534
 RATE = 600_000
 MB = 1_000_000
 
@@ -37,21 +37,17 @@ def read_only() -> Iterator[Path]:
         folder = Path(name)
         folder.chmod(0o555)
         if before == 0:
-            os.seteuid(NOBODY)
+            os.seteuid(65534)  # nobody
         yield folder
         if before == 0:
             os.seteuid(before)
         folder.chmod(0o755)
 
 
-def entries(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*"))
-
-
 def test_a_folder_that_is_there_or_can_be_made_is_accepted_and_nothing_is_made(tmp_path: Path) -> None:
     for root in (tmp_path, tmp_path / "new" / "arsip"):
         assert check_archive_folder(root, 1) > 1
-    assert entries(tmp_path) == []
+    assert list(tmp_path.rglob("*")) == []
 
 
 def test_a_folder_without_write_permission_is_refused(read_only: Path) -> None:
@@ -63,7 +59,7 @@ def test_a_folder_without_write_permission_is_refused(read_only: Path) -> None:
         assert "--archive" in caught.value.hint
     with pytest.raises(StorageError, check=because("unwritable")):
         archives.archive_at(read_only / "arsip").begin("Rapat", archives.STARTED)
-    assert entries(read_only) == []
+    assert list(read_only.rglob("*")) == []
 
 
 @pytest.mark.parametrize(
@@ -100,14 +96,10 @@ def test_a_full_disk_is_refused_with_both_figures(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_takes_names_but_no_bytes_is_refused(tmp_path: Path) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-    try:
-        with pytest.raises(StorageError, match="cannot be written", check=because("unwritable")):
-            check_archive_folder(tmp_path, 1)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert entries(tmp_path) == []
+    refused = pytest.raises(StorageError, match="cannot be written", check=because("unwritable"))
+    with limited(resource.RLIMIT_FSIZE, 0), refused:
+        check_archive_folder(tmp_path, 1)
+    assert list(tmp_path.rglob("*")) == []
 
 
 def test_what_is_mounted_is_not_looked_at_for_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,4 @@
-"""What the tests of finishing a file share."""
-
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,3 +12,9 @@ def fragmented(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = muxed.Coded(muxed.regular(2))
     path = tmp_path_factory.mktemp("open") / "a.mp4"
     return muxed.mux(path, made.encoder.templates, made.packets, muxed.FRAGMENTED)
+
+
+@pytest.fixture
+def path(fragmented: Path, tmp_path: Path) -> Path:
+    """Return a copy of that file."""
+    return shutil.copyfile(fragmented, tmp_path / "a.mp4")

@@ -8,7 +8,7 @@ import resource
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -27,20 +27,8 @@ from recorder.recording import mp4_file as file_module
 from tests.support import media
 from tests.support.errors import because
 from tests.support.media import record
-from tests.support.muxed import (
-    FRAGMENTED,
-    MARKS,
-    ORDINARY,
-    TITLE,
-    Coded,
-    decoded,
-    finished,
-    in_90_khz,
-    mux,
-    opened,
-    regular,
-    told,
-)
+from tests.support.muxed import FRAGMENTED, MARKS, ORDINARY, TITLE, Coded, decoded, finished, mux, opened, regular, told
+from tests.support.processes import limited
 
 pytestmark = pytest.mark.computing
 
@@ -51,7 +39,7 @@ NTSC = Fraction(30_000, 1001)
 
 CASES: dict[str, Callable[[], Coded]] = {
     "two more tracks of sound": lambda: Coded(regular(2), own=("Mimbar", "Ruang 🎤")),
-    "VFR": lambda: Coded(in_90_khz(n * 3000 + n * n * 37 % 2400 + (n > 40) * 180_000 for n in range(90))),
+    "VFR": lambda: Coded([Fraction(n * 3000 + n * n * 37 % 2400 + (n > 40) * 180_000, 90_000) for n in range(90)]),
     "29.97 fps, mono, sound later": lambda: Coded(regular(2, NTSC), rate=NTSC, channels=1, sound_from_s=0.6),
     "pictures later than sound": lambda: Coded(regular(2, first_s=0.7)),
     "pictures only, 17 of them": lambda: Coded(regular(17 / 30), audio=False),
@@ -132,9 +120,8 @@ def tops(content: bytes) -> list[tuple[bytes, int]]:
     return found
 
 
-def test_it_is_an_ordinary_file_from_the_head_on(fragmented: Path, tmp_path: Path) -> None:
-    path, before = tmp_path / "a.mp4", fragmented.read_bytes()
-    path.write_bytes(before)
+def test_it_is_an_ordinary_file_from_the_head_on(path: Path) -> None:
+    before = path.read_bytes()
     finished(path)
     after = path.read_bytes()
     assert [kind for kind, _ in tops(after)] == [b"ftyp", b"mdat", b"moov"]
@@ -143,16 +130,16 @@ def test_it_is_an_ordinary_file_from_the_head_on(fragmented: Path, tmp_path: Pat
     assert changed[-1] < SECTOR
 
 
-def test_a_last_fragment_that_is_not_whole_or_makes_no_sense_is_cut_off(fragmented: Path, tmp_path: Path) -> None:
-    content = fragmented.read_bytes()
+def test_a_last_fragment_that_is_not_whole_or_makes_no_sense_is_cut_off(path: Path) -> None:
+    content = path.read_bytes()
     last = [start for kind, start in tops(content) if kind == b"moof"][-1]
-    whole, path = tmp_path / "whole.mp4", tmp_path / "bad.mp4"
-    whole.write_bytes(content[:last])
-    finished(whole)
+    path.write_bytes(content[:last])
+    finished(path)
+    whole = path.read_bytes()
     for length in (last + 4, (last + len(content)) // 2, len(content) - 1):
         path.write_bytes(content[:length])
         assert finished(path)
-        assert path.read_bytes() == whole.read_bytes()
+        assert path.read_bytes() == whole
     for at, by in (
         (content.rindex(b"tfhd") + 8, bytes(4)),  # a track that is not there
         (content.rindex(b"tfdt") + 8, bytes(8)),  # a time before that of the last fragment
@@ -163,28 +150,25 @@ def test_a_last_fragment_that_is_not_whole_or_makes_no_sense_is_cut_off(fragment
     ):
         path.write_bytes(content[:at] + by + content[at + len(by) :])
         finished(path)
-        assert path.read_bytes() == whole.read_bytes(), at
+        assert path.read_bytes() == whole, at
 
 
-def test_no_more_is_cut_off_than_a_torn_end(fragmented: Path, tmp_path: Path) -> None:
-    path, content = tmp_path / "a.mp4", fragmented.read_bytes()
+def test_no_more_is_cut_off_than_a_torn_end(path: Path) -> None:
+    content = path.read_bytes()
     second = [start for kind, start in tops(content) if kind == b"moof"][1]
     for at, by in ((content.index(b"tfhd", second) + 8, bytes(4)), (second + 4, b"moov"), (second, bytes(700))):
         damaged = content[:at] + by + content[at + len(by) :]
         path.write_bytes(damaged)
-        with (
-            opened(path) as descriptor,
-            pytest.raises(MediaError, match=f"damaged {len(content) - second} bytes before"),
-        ):
+        too_far = pytest.raises(MediaError, match=f"damaged {len(content) - second} bytes before")
+        with opened(path) as descriptor, too_far:
             finalize(descriptor, path, most_cut=len(content) - second - 1)
         assert path.read_bytes() == damaged
     finished(path)
     assert len(path.read_bytes()) < len(content)
 
 
-def test_an_index_that_is_there_already_is_no_torn_end(fragmented: Path, tmp_path: Path) -> None:
-    path, content = tmp_path / "a.mp4", fragmented.read_bytes()
-    path.write_bytes(content)
+def test_an_index_that_is_there_already_is_no_torn_end(path: Path) -> None:
+    content = path.read_bytes()
     finished(path)
     done = path.read_bytes()
     index = done[len(content) :]
@@ -198,9 +182,8 @@ def test_an_index_that_is_there_already_is_no_torn_end(fragmented: Path, tmp_pat
 
 
 @pytest.mark.parametrize("does", [finished, repair_end])
-def test_a_torn_end_is_one_of_megabytes(fragmented: Path, tmp_path: Path, does: Callable[[Path], object]) -> None:
-    path, size = tmp_path / "a.mp4", fragmented.stat().st_size
-    path.write_bytes(fragmented.read_bytes())
+def test_a_torn_end_is_one_of_megabytes(path: Path, does: Callable[[Path], object]) -> None:
+    size = path.stat().st_size
     os.truncate(path, size + MOST_CUT_BYTES + 1)
     with suppress(MediaError):
         does(path)
@@ -210,10 +193,9 @@ def test_a_torn_end_is_one_of_megabytes(fragmented: Path, tmp_path: Path, does: 
     assert path.stat().st_size < size + 100_000
 
 
-def test_what_holds_nothing_or_is_none_of_ours_is_one_clear_error_and_stays(fragmented: Path, tmp_path: Path) -> None:
-    content = fragmented.read_bytes()
+def test_what_holds_nothing_or_is_none_of_ours_is_one_clear_error_and_stays(path: Path) -> None:
+    content = path.read_bytes()
     first = content.index(b"moof") - 4
-    path = tmp_path / "a.mp4"
     ends = (0, 30, first - 9, first, first + 200)
     for left in (b"not an MP4", bytes(4096), *(content[:end] for end in ends)):
         path.write_bytes(left)
@@ -232,9 +214,7 @@ def test_an_ordinary_file_of_others_is_left_as_it_is(fragmented: Path, tmp_path:
         assert path.read_bytes() == content
 
 
-def test_a_head_that_was_changed_and_whose_index_is_lost_is_finished_again(fragmented: Path, tmp_path: Path) -> None:
-    path = tmp_path / "a.mp4"
-    path.write_bytes(fragmented.read_bytes())
+def test_a_head_that_was_changed_and_whose_index_is_lost_is_finished_again(path: Path) -> None:
     finished(path, MARKS)
     whole = path.read_bytes()
     index = whole.rindex(b"moov") - 4
@@ -247,14 +227,11 @@ def test_a_head_that_was_changed_and_whose_index_is_lost_is_finished_again(fragm
     assert path.read_bytes() == whole
 
 
-def test_what_is_finished_again_plays_as_fragments_until_its_index_is_on_the_disk(
-    fragmented: Path, tmp_path: Path
-) -> None:
+def test_what_is_finished_again_plays_as_fragments_until_its_index_is_on_the_disk(path: Path) -> None:
     def refuse(descriptor: int) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    path, content = tmp_path / "a.mp4", fragmented.read_bytes()
-    path.write_bytes(content)
+    content = path.read_bytes()
     finished(path)
     os.truncate(path, len(content))
     with opened(path) as descriptor, pytest.raises(OSError, match=os.strerror(errno.EIO)):
@@ -262,26 +239,18 @@ def test_what_is_finished_again_plays_as_fragments_until_its_index_is_on_the_dis
     assert path.read_bytes() == content
 
 
-def test_it_is_over_once_all_of_it_is_on_the_disk(fragmented: Path, tmp_path: Path) -> None:
-    path, synced = tmp_path / "a.mp4", list[bytes]()
-    path.write_bytes(fragmented.read_bytes())
+def test_it_is_over_once_all_of_it_is_on_the_disk(path: Path) -> None:
+    content, synced = path.read_bytes(), list[bytes]()
     with opened(path) as descriptor:
         finalize(descriptor, path, sync=lambda _: synced.append(path.read_bytes()))
-    assert synced[0][: len(fragmented.read_bytes())] == fragmented.read_bytes(), "the index before the head"
+    assert synced[0].startswith(content), "the index before the head"
     assert synced[-1] == path.read_bytes()
 
 
-def test_a_disk_without_room_for_the_index_keeps_the_fragments(fragmented: Path, tmp_path: Path) -> None:
-    path = tmp_path / "a.mp4"
-    content = fragmented.read_bytes()
-    path.write_bytes(content)
-    no_limit = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (len(content) + 1000, no_limit[1]))
-    try:
-        with pytest.raises(OSError, match="too large"):
-            finished(path)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, no_limit)
+def test_a_disk_without_room_for_the_index_keeps_the_fragments(path: Path) -> None:
+    content = path.read_bytes()
+    with limited(resource.RLIMIT_FSIZE, len(content) + 1000), pytest.raises(OSError, match="too large"):
+        finished(path)
     assert path.read_bytes() == content
     assert finished(path)
 
@@ -291,26 +260,20 @@ TAIL_S = 0.3
 """What of the last fragment and of the other track may be missing beside what was not synced."""
 
 
-@dataclass
 class Disk:
-    """Takes down, in order, what is written to the file and when all of it is safe."""
+    """Stands for the module `os`: takes down, in order, what is written to the file and when all of it is safe."""
 
-    steps: list[tuple[int, bytes] | None] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.steps: list[tuple[int, bytes] | None] = []
 
     def pwrite(self, descriptor: int, data: bytes | memoryview, position: int) -> int:
         self.steps.append((position, bytes(data)))
         return os.pwrite(descriptor, data, position)
 
-    def sync(self, descriptor: int) -> None:
-        os.fsync(descriptor)
+    def fsync(self, _descriptor: int) -> None:
         self.steps.append(None)
 
-
-class Recorded:
-    """Stands for the module `os` where a recording writes."""
-
-    def __init__(self, disk: Disk) -> None:
-        self.pwrite, self.fsync, self.fdatasync = disk.pwrite, disk.sync, disk.sync
+    fdatasync = fsync
 
     def __getattr__(self, name: str) -> object:
         return getattr(os, name)
@@ -322,7 +285,7 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Disk:
     disk = Disk()
     with pytest.MonkeyPatch.context() as patch:
         for module in (file_module, finish_module, boxes_module):
-            patch.setattr(module, "os", Recorded(disk))
+            patch.setattr(module, "os", disk)
         record(tmp_path_factory.mktemp("disk") / "a.mp4", SECONDS * 30)
     return disk
 

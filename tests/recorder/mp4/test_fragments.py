@@ -17,8 +17,7 @@ VIDEO, AUDIO = 1, 2
 
 
 def box(kind: bytes, *parts: bytes) -> bytes:
-    content = b"".join(parts)
-    return struct.pack(">I4s", 8 + len(content), kind) + content
+    return b"".join(make_box(kind, *parts))
 
 
 def full(kind: bytes, flags: int, *parts: bytes, version: int = 0) -> bytes:

@@ -14,6 +14,7 @@ from recorder.mp4.boxes import BoxParts, child_boxes, find_box, make_box
 from recorder.mp4.movie import LARGEST_31, MOST_NERO_BYTES, ChapterStarts, MovieIndex, track_of
 from recorder.mp4.samples import TrackSamples
 from tests.support import media
+from tests.support.media import chapters
 from tests.support.muxed import AT, MARKS, TITLE, decoded, finished, told
 
 SCALE = 1000
@@ -188,21 +189,13 @@ def test_of_many_chapters_255_are_there_and_a_long_title_is_cut_between_two_lett
 TITLES = [(0.0, TITLE), (0.5, "Sambutan 🎓"), (1.25, "Tanya jawab " * 30)]
 
 
-def chapters(path: Path) -> list[tuple[float, str]]:
-    """Return what ffprobe shows: where each chapter begins, and its title."""
-    shown = json.loads(media.run("ffprobe", "-v", "error", "-show_chapters", "-of", "json", path))["chapters"]
-    return [(float(each["start_time"]), each["tags"]["title"]) for each in shown]
-
-
 def traks(path: Path) -> Iterator[bytes]:
     moov = next(content for kind, content in child_boxes(path.read_bytes()) if kind == b"moov")
     yield from (content for kind, content in child_boxes(moov) if kind == b"trak")
 
 
 @pytest.fixture
-def marked(fragmented: Path, tmp_path: Path) -> Path:
-    path = tmp_path / "a.mp4"
-    path.write_bytes(fragmented.read_bytes())
+def marked(path: Path) -> Path:
     finished(path, MARKS)
     return path
 
@@ -243,9 +236,7 @@ def test_the_track_is_the_one_that_ffmpeg_writes(marked: Path, tmp_path: Path) -
     assert {find_box(trak, b"tref", b"chap") for trak in media_tracks} == {ours[12:16]}, "every track refers to it"
 
 
-def test_more_than_nero_can_list_are_all_in_the_track(fragmented: Path, tmp_path: Path) -> None:
-    path = tmp_path / "a.mp4"
-    path.write_bytes(fragmented.read_bytes())
+def test_more_than_nero_can_list_are_all_in_the_track(path: Path) -> None:
     many = tuple(Mark(at=AT + timedelta(seconds=n), media_s=n / 200, text=f"Slide {n}") for n in range(300))
     finished(path, many)
     assert [title for _, title in chapters(path)] == [mark.text for mark in many]
