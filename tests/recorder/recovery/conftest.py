@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from recorder.archive.archive import Archive
-from tests.support import archives
+from tests.support import archives, media
 from tests.support.leftovers import Left, Material
 
 
@@ -21,6 +21,15 @@ def left(material: Material, tmp_path_factory: pytest.TempPathFactory) -> Left:
 @pytest.fixture
 def second(tmp_path: Path) -> Archive:
     return archives.archive_at(tmp_path / "cadangan")
+
+
+@pytest.fixture
+def unclosed(tmp_path: Path) -> Path:
+    """Return 3 s of Matroska that was never closed."""
+    path, source = tmp_path / "podium.mkv", "testsrc2=s=160x90:r=10:d=3"
+    words = ("-f", "lavfi", "-i", source, "-c:v", "mjpeg", "-f", "matroska", "-live", "1")
+    media.run("ffmpeg", "-v", "error", *words, path)
+    return path
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tests.support import archives, leftovers, media
 from tests.support.damage import MEDIA
 from tests.support.killed_curator import ADDED, TITLE, curate
 from tests.support.killing import kill_at_every_step
-from tests.support.leftovers import Left, Material, event, live, recover
+from tests.support.leftovers import Left, Material, event, live, log_of, program_of, recover
 from tests.support.simulated import SimulatedClock
 
 pytestmark = [pytest.mark.computing, pytest.mark.usefixtures("no_syncs")]
@@ -51,16 +51,15 @@ def finish(place: Path) -> tuple[Package, bool]:
 def finish_all(places: Sequence[Path]) -> tuple[list[tuple[Package, bool]], Path]:
     """Recover what each kill has left; return also the recording, which is the same to the byte in all, and decodes."""
     finished = [finish(place) for place in places]
-    recordings = [package.folder / "data" / "media" / "program.mp4" for package, _ in finished]
+    recordings = [program_of(package) for package, _ in finished]
     assert len({recording.read_bytes() for recording in recordings}) == 1
     archives.validate_bag(finished[0][0].folder)
     assert verify_package(finished[0][0].folder, decode=True) == []
     return finished, recordings[0]
 
 
-def kinds(package: Package) -> list[str]:
-    log = (package.folder / "metadata" / "events.jsonl").read_text().splitlines()
-    return [line.split('"kind":"')[1].split('"')[0] for line in log]
+def kinds(package: Package) -> list[object]:
+    return [line["kind"] for line in log_of(package)]
 
 
 @pytest.mark.slow
@@ -81,13 +80,17 @@ def test_a_kill_while_a_recording_is_repaired_and_sealed(tmp_path: Path, short: 
         assert kinds(package) == ["session-live", "mark", "session-recovered"]
 
 
+def leave_two_parts(place: Path, short: Left) -> list[Archive]:
+    both = [archives.archive_at(place / name) for name in ("arsip", "cadangan")]
+    leftovers.leave_killed(both[0], short, written_s=1.9)
+    leftovers.leave_killed(both[1], short, part=2, offset_s=5.0, written_s=6.9)
+    return both
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_a_kill_while_parts_on_two_disks_are_joined_and_sealed(tmp_path: Path, short: Left) -> None:
-    for name, part, offset_s in (("arsip", 1, 0.0), ("cadangan", 2, 5.0)):
-        archive = archives.archive_at(tmp_path / "template" / name)
-        files = {"program.mp4": short.killed}
-        leftovers.leave(archive, files, part=part, offset_s=offset_s, events=[live(offset_s)], written_s=offset_s + 1.9)
+    leave_two_parts(tmp_path / "template", short)
     places = kill_at_every_step("killed_recovery", tmp_path / "killed", tmp_path / "template")
     assert len(places) > 30
     frames, plays_s = 2 * media.decoded(short.killed, "v").frames, media.decoded(short.killed, "v").end_s
@@ -108,10 +111,7 @@ def test_a_kill_while_parts_on_two_disks_are_joined_and_sealed(tmp_path: Path, s
 def test_a_kill_while_the_packages_of_two_parts_are_joined(
     tmp_path: Path, short: Left, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    places = [archives.archive_at(tmp_path / "template" / name) for name in ("arsip", "cadangan")]
-    for part, (archive, offset_s) in enumerate(zip(places, (0.0, 5.0), strict=True), start=1):
-        files = {"program.mp4": short.killed}
-        leftovers.leave(archive, files, part=part, offset_s=offset_s, events=[live(offset_s)], written_s=offset_s + 1.9)
+    places = leave_two_parts(tmp_path / "template", short)
     with monkeypatch.context() as full:
         usage = shutil.disk_usage(tmp_path)
         full.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=1))
