@@ -196,18 +196,6 @@ def test_an_empty_recording_is_not_sealed(archive: Archive) -> None:
     archive.discard(work)
 
 
-def test_a_recording_that_cannot_be_read_is_kept_and_says_so(archive: Archive, program: Path) -> None:
-    with archives.recorded(archive, program) as work:
-        work.program.write_bytes(b"not media" * 1000)
-        package = archive.seal(work, archives.FACTS)
-    validate(package)
-    assert package.recording
-    assert "media-unreadable" in package.recording.degraded
-    assert package.recording.media[0].problem
-    assert archive.verify(package) == []
-    assert [problem.kind for problem in archive.verify(package, decode=True)] == ["undecodable"]
-
-
 def test_nothing_in_the_archive_is_overwritten(archive: Archive, program: Path) -> None:
     with archives.recorded(archive, program) as work:
         target = archive.root / "2026" / "11" / work.name
@@ -241,7 +229,9 @@ def test_a_disk_that_fills_up_while_sealing_costs_an_attempt_only(tmp_path: Path
 
 def test_a_recording_left_by_a_killed_recorder_is_sealed_from_what_it_tells(archive: Archive, program: Path) -> None:
     consent = Consent(state="given", note="moderator", noted_at=STARTED)
-    context = msgspec.structs.replace(archives.CONTEXT, records=RECORDS, consent=consent)
+    records = Records(classification="HM.01.02", security="biasa", retention_active="2 tahun",
+                      retention_inactive="3 tahun", disposition="permanen")  # fmt: skip
+    context = msgspec.structs.replace(archives.CONTEXT, records=records, consent=consent)
     with archives.recorded(archive, program, context=context) as work:
         whole = work.events.read_bytes()
         work.events.write_bytes(whole + b'{"type":"eve')
@@ -256,7 +246,7 @@ def test_a_recording_left_by_a_killed_recorder_is_sealed_from_what_it_tells(arch
     assert recording.ended_at - recording.started_at == timedelta(seconds=recording.duration_s)
     assert (recording.room, recording.destinations) == ("Aula", ("youtube",))
     assert (package.folder / "metadata" / "events.jsonl").read_bytes() == whole
-    assert (recording.records, recording.consent) == (RECORDS, consent)
+    assert (recording.records, recording.consent) == (records, consent)
     info = archives.validate_bag(package.folder)
     assert {label: value for label, value in info.items() if label.startswith(("Records-", "Speakers-"))} == {
         "Records-Classification": "HM.01.02", "Records-Security": "biasa", "Records-Retention-Active": "2 tahun",
@@ -279,10 +269,6 @@ def test_a_recording_reads_as_it_was_written(package: Package) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(content.replace(b'"version": 1', b'"version": 2'), type=Recording)
     assert "Records-" not in (package.folder / bag.INFO_FILE).read_text(), "what nobody said is not there"
-
-
-RECORDS = Records(classification="HM.01.02", security="biasa", retention_active="2 tahun", retention_inactive="3 tahun",
-                  disposition="permanen")  # fmt: skip
 
 
 def events_of(folder: Path) -> list[dict[str, object]]:
@@ -493,10 +479,15 @@ def test_what_an_earlier_attempt_found_is_not_looked_for_again(
     assert derived(package).problems == ()
 
 
-def test_a_recording_without_pictures_or_sound_has_a_report_that_says_so(archive: Archive, talk: Path) -> None:
+def test_a_recording_that_cannot_be_read_is_kept_and_has_a_report_that_says_so(archive: Archive, talk: Path) -> None:
     with recorded_talk(archive, talk) as work:
         work.program.write_bytes(b"not media" * 1000)
         package = archive.seal(work, TALK_FACTS)
+    validate(package)
+    assert package.recording
+    assert "media-unreadable" in package.recording.degraded
+    assert package.recording.media[0].problem
     assert archive.verify(package) == []
+    assert [problem.kind for problem in archive.verify(package, decode=True)] == ["undecodable"]
     assert derived(package).problems == ()
     assert "Tidak ada suara yang direkam" in (package.folder / "report.html").read_text()

@@ -21,25 +21,16 @@ def ffmpeg(*arguments: str | Path) -> None:
     media.run("ffmpeg", "-v", "error", "-y", *arguments)
 
 
-@pytest.fixture(scope="module")
-def fragmented(tmp_path_factory: pytest.TempPathFactory, program: Path) -> Path:
-    """Return what a kill leaves: fragments of a quarter second, and a moov that knows none of them."""
-    path = tmp_path_factory.mktemp("media") / "killed.mp4"
-    flags = "frag_keyframe+empty_moov+default_base_moof"
-    ffmpeg("-i", program, "-c", "copy", "-movflags", flags, "-frag_duration", "250000", path)
-    return path
+KILLED = ("-movflags", "frag_keyframe+empty_moov+default_base_moof", "-frag_duration", "250000")
+"""As a kill leaves it: fragments of a quarter second, and a moov that knows none of them."""
 
 
-@pytest.fixture(scope="module")
-def matroska(tmp_path_factory: pytest.TempPathFactory, program: Path) -> Path:
-    path = tmp_path_factory.mktemp("media") / "program.mkv"
-    ffmpeg("-i", program, "-c", "copy", path)
-    return path
-
-
-@pytest.mark.parametrize("which", ["program", "fragmented", "matroska"])
-def test_frames_and_length_are_those_that_ffmpeg_decodes(which: str, request: pytest.FixtureRequest) -> None:
-    path: Path = request.getfixturevalue(which)
+@pytest.mark.parametrize(("name", "words"), [("a.mp4", ()), ("a.mp4", KILLED), ("a.mkv", ())])
+def test_frames_and_length_are_those_that_ffmpeg_decodes(
+    program: Path, tmp_path: Path, name: str, words: tuple[str, ...]
+) -> None:
+    path = tmp_path / name
+    ffmpeg("-i", program, "-c", "copy", *words, path)
     described = probe_media(path, "data/media/x")
     assert (described.file, described.bytes, described.problem) == ("data/media/x", path.stat().st_size, None)
     video, audio = described.tracks

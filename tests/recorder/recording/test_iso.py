@@ -95,9 +95,7 @@ def isolated(tmp_path: Path, events: EventList) -> IsoRecording:
     return begun(at(tmp_path), events)
 
 
-def test_each_jpeg_is_stored_as_it_came_at_its_time(
-    isolated: IsoRecording, tmp_path: Path, events: EventList
-) -> None:
+def test_each_jpeg_is_stored_as_it_came_at_its_time(isolated: IsoRecording, tmp_path: Path, events: EventList) -> None:
     sent = jpegs(30)
     give(isolated, sent, first_s=0.35)
     isolated.close()

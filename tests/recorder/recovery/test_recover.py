@@ -372,6 +372,7 @@ def test_a_damaged_part_is_not_joined_and_both_stay_as_they_are(
 
 # A work folder that somebody has tampered with: nothing hangs, fills the memory or is written elsewhere.
 
+
 @pytest.fixture
 def bounded() -> Iterator[None]:
     """Let what reads without a bound fail, and take nothing from others."""
