@@ -433,7 +433,9 @@ def test_what_a_fast_source_has_on_its_way_is_waited_for_and_so_is_its_end() -> 
         assert newest.result(60) == 9
         last = pool.submit(tap.queue.newest, lambda item: item <= 20)
         wait_for(lambda: not tap.queue.has_items)
-        tap.give(11, SourceEnded())
+        tap.give(11)
+        wait_for(lambda: tap.given == 11 and not tap.queue.has_items)  # now it waits for more
+        tap.give(SourceEnded())
         assert last.result(60) == 11
     assert tap.queue.newest(lambda item: item <= 20) is None
 
@@ -483,4 +485,4 @@ def test_stop_does_not_wait_for_a_source_that_hangs_and_takes_nothing_more_of_it
     assert not tap.queue.is_over
     release.set()
     assert tap.worker.stop(60.0)
-    assert (tap.queue.get(0.0), tap.queue.dropped, tap.queue.is_over) == (1, 0, True)
+    assert (tap.queue.get(0.0), tap.queue.dropped, tap.queue.is_over, tap.queue.at_end) == (1, 0, True, False)
