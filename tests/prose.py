@@ -1,7 +1,4 @@
-"""Checks some of CONTRIBUTING's prose rules: subjects of commits, first sentences of docstrings, sentences of pages.
-
-`python -m tests.prose` names every one that breaks a rule, as `./run lint` does.
-"""
+"""`python -m tests.prose` checks some of CONTRIBUTING's prose rules, and names every line that breaks one."""
 
 import re
 import subprocess

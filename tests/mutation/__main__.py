@@ -1,7 +1,4 @@
-"""`./run mutate MODULE...`: change a module in many small ways, and list the changes that no test notices.
-
-`./run mutate --promises` breaks each promise of docs/architecture.md instead.
-"""
+"""`./run mutate MODULE...` lists the changes of a module that no test notices; docs/mutation.md has more."""
 
 import argparse
 import signal

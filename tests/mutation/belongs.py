@@ -1,9 +1,4 @@
-"""Which tests belong to a module.
-
-First the mirrored file, `tests/recorder/program/test_timeline.py` for `recorder/program/timeline.py`. Then files of
-tests that import the module, or import what imports it, and so on until some are found in the module's own part of the
-tests: the nearest first. What takes long, needs the rig or is about something else is never among them.
-"""
+"""Which tests belong to a module: the mirrored file, then the nearest that import it, as docs/mutation.md says."""
 
 import ast
 from collections import defaultdict

@@ -71,10 +71,7 @@ class TestsFailError(Exception):
 def judge(
     tree: CopiedTree, root: Path, module: Path, asked: Asked, tell: Callable[[Mutant, Fate, Outcome], None]
 ) -> Score:
-    """Try the mutants of a module; `tell` hears of each at once.
-
-    Raises TestsFailError.
-    """
+    """Try the mutants of a module; `tell` hears of each at once. Raises TestsFailError."""
     files = files_of(root, module)
     if not files:
         raise TestsFailError(f"{module}: no tests belong to it")

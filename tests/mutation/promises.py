@@ -1,7 +1,4 @@
-"""Breaks each promise of docs/architecture.md on purpose, in a copy of the tree: its test must fail then.
-
-promises.toml says what is changed where, and which test notices. A test of the rig boots its machine for it.
-"""
+"""Breaks each promise of docs/architecture.md on purpose, in a copy of the tree: its test must fail then."""
 
 import subprocess
 import sys

@@ -1,8 +1,4 @@
-"""A process in which what is slow to import is there already; each run of tests is a fork of it.
-
-Started by path, in a copy of the tree, with nothing of the tree imported: `tests/mutation/copied.py` says what to run,
-one line of JSON each, and is answered with one.
-"""
+"""A process in which what is slow to import is there already; tests/mutation/copied.py says what each fork runs."""
 
 import contextlib
 import ctypes
@@ -45,11 +41,7 @@ def main() -> None:
 
 
 def _run(order: dict[str, Any]) -> dict[str, Any]:
-    """Run tests as ordered; return how that ended.
-
-    `files` are the tests, `left_out` those of them that are not to run; with `budget` no more of them begin after so
-    many seconds. After `limit` seconds they are killed.
-    """
+    """Run `files` but for `left_out`: none begins after `budget`, and all are killed after `limit` seconds."""
     began = time.monotonic()
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as told:
         child = os.fork()

@@ -1,7 +1,4 @@
-"""Two network namespaces joined by a link that tests make slow, long, lossy or dead. No traffic leaves them.
-
-Needs no more than the right to make namespaces: as root, or by a user namespace where the system allows those.
-"""
+"""Two network namespaces joined by a link that tests make slow, long, lossy or dead. No traffic leaves them."""
 
 import json
 import os

@@ -76,10 +76,7 @@ class Asking:
         self._samples: list[tuple[float, float]] = []
 
     def median_s(self, since: float, until: float) -> float:
-        """End it; return the seconds there and back, in the middle of all packets sent between two moments.
-
-        The moments are of the monotonic clock.
-        """
+        """End it; return the middle of the seconds there and back, of packets sent between two (monotonic) moments."""
         if not self._samples:
             said, _ = self._process.communicate(timeout=60)
             self._samples = json.loads(said)

@@ -1,8 +1,4 @@
-"""One session that streams through a faulty network: a film for it, what it says and when, and what the server got.
-
-The film is of noise: it takes whatever bit rate it is given, and costs little to encode. The numbers in its pictures
-tell what viewers saw and what they missed.
-"""
+"""One session that streams a film of numbered noise through a faulty network: what it says, what the server got."""
 
 import itertools
 import signal

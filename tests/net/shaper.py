@@ -1,9 +1,7 @@
 """A slow, long, lossy link between two network namespaces: `python -m tests.net.shaper LEFT_PID RIGHT_PID [SEED]`.
 
-Kernels without netem cannot delay packets, so this process does: it makes a TUN device in the namespace of each of the
-two processes and carries packets from one to the other. The left end is LEFT, the right one RIGHT; "up" is from left
-to right. Standard input takes one JSON object a line, such as {"up": {"rate": 2e6}, "blackout_s": 20}; each is answered
-by a line that says how much has passed, once it is in force. It ends when standard input does.
+Kernels without netem cannot delay packets, so this process carries them between two TUN devices; "up" is from left to
+right. Standard input takes one JSON object a line, such as {"up": {"rate": 2e6}, "blackout_s": 20}; each is answered.
 """
 
 import contextlib

@@ -73,11 +73,7 @@ _KIND = ("--format", "cyclonedx1.5", "--preview-features", "sbom-export")
 
 
 def sbom(tree: Path, made_s: int) -> bytes:
-    """Return the SBOM of the lock in a folder, in CycloneDX's JSON: of all that Liput needs when it runs.
-
-    uv writes it from the lock; licences and what wheels carry are added, and the moment of its making is `made_s`, in
-    seconds since 1970. Raises what `licences.page` does.
-    """
+    """Return the SBOM, in CycloneDX's JSON, of all in a lock that Liput needs when it runs. Raises what page() does."""
     bill = json.loads(uv("export", "--frozen", "--quiet", "--project", tree, "--no-dev", "--all-extras", *_KIND))
     bill["metadata"]["timestamp"] = datetime.fromtimestamp(made_s, UTC).isoformat()
     bill["metadata"]["component"] |= _under("GPL-3.0-or-later")
@@ -105,10 +101,7 @@ def _under(expression: str) -> dict[str, Any]:
 
 
 def try_wheel(wheel: Path) -> None:
-    """Install a wheel with what is locked into an environment of its own, and record with it.
-
-    Raises CalledProcessError.
-    """
+    """Install a wheel with what is locked into an environment of its own, and record with it."""
     with tempfile.TemporaryDirectory(prefix="liput-wheel-") as temporary:
         folder = Path(temporary)
         python, locked = folder / "venv/bin/python", folder / "locked.txt"

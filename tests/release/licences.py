@@ -1,7 +1,4 @@
-"""docs/licences.md: the licence of all that is installed with Liput. `python -m tests.release.licences` writes it.
-
-What a package says of itself is in its metadata; the libraries that its wheel carries are found by their files.
-"""
+"""docs/licences.md: the licence of all that is installed with Liput. `python -m tests.release.licences` writes it."""
 
 import os
 import re
@@ -24,10 +21,7 @@ class Package(NamedTuple):
 
 
 def uv(*words: str | Path, **more: str) -> bytes:
-    """Run the uv that installs what is locked, with `more` environment; return what it writes.
-
-    Raises CalledProcessError.
-    """
+    """Return what the uv writes that installs what is locked. Raises CalledProcessError."""
     command = (ROOT / "run", "uv", *words)
     return subprocess.run(
         command, env=os.environ | more, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True
@@ -181,10 +175,7 @@ def page() -> str:
 
 
 def distribution_of(package: Package) -> Distribution | None:
-    """Return a package as it is installed, None where it is for other systems.
-
-    Raises LookupError where another version is installed.
-    """
+    """Return a package as installed, None where it is for other systems. Raises LookupError at another version."""
     try:
         found = distribution(package.name)
     except PackageNotFoundError:

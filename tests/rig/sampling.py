@@ -1,7 +1,4 @@
-"""Which tests of the rig's machines a run of all tests does, and how the machines share them.
-
-It does a sample, which a seed decides. `./run prove rig` does them all, as does whoever names files.
-"""
+"""Which tests of the rig's machines a run of all tests does, and how the machines share them."""
 
 import os
 import random

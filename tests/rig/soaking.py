@@ -1,8 +1,4 @@
-"""A session that is disturbed again and again, and what its recorder holds meanwhile.
-
-tests/proofs/soak.py runs it here, and in the rig's machine with a camera and a microphone that are pulled and plugged
-in again: `python -m tests.rig.soaking SECONDS CYCLES` leaves `soak.json` and the recording among the artifacts.
-"""
+"""A session that is disturbed again and again, and what its recorder holds: here, and in the rig's machine."""
 
 import contextlib
 import json

@@ -111,11 +111,7 @@ class AudioEndpoint(Endpoint):
 
 
 class AudioFunction(Function):
-    """Audio control and streaming interfaces around an AudioEndpoint.
-
-    The descriptors say 96 kHz mono (the same bytes), as those of the MS2109 do; the kernel knows that device by its id
-    and corrects the claim.
-    """
+    """Audio interfaces. As the MS2109's, its descriptors say 96 kHz mono, which the kernel knows and corrects."""
 
     interface_count = 2
 

@@ -53,12 +53,6 @@ class Mode:
 class VideoEndpoint(Endpoint):
     """Streams test pictures at the committed mode's rate; its attributes inject faults.
 
-    picture     "live", "frozen" (the last live picture repeats), "no-signal" or "black"
-    slowdown    3.0 delivers a third of the nominal rate
-    corrupt     damage every JPEG's data, leaving its markers and the USB framing intact
-    truncate    cut every frame short at half its length
-    first       the number of a stream's first picture; H.264 that starts between two keyframes where it is none
-
     H.264 comes from a sequence that was encoded before, which is always live and does not flash.
     """
 

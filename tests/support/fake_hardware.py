@@ -1,4 +1,4 @@
-"""An encoder in hardware that there is not: x264 in its place, which goes wrong in one way from some picture on."""
+"""`python -m tests.support.fake_hardware WAY [PICTURE]`: x264 as an encoder in hardware that goes wrong in one way."""
 
 import os
 import signal

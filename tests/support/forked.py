@@ -1,9 +1,6 @@
 """`liput` commands without their start: a server that has loaded what they load forks one process for each of them.
 
-To start Python and to load a command's modules takes six times what most commands take, and tests run a thousand of
-them. What is forked is a process like any other, with its own environment, folder and output. What is not seen so, is
-the start itself and which module loads which: tests of those start a process of their own (tests/support/command.py),
-and tests/support/test_processes.py has the same commands done both ways.
+The start itself, and which module loads which, is not seen so: tests of those start a process of their own.
 """
 
 import contextlib
@@ -42,8 +39,7 @@ def liput(
 ) -> "subprocess.CompletedProcess[str]":
     """Run a command to its end, in the folder `home`, with `variables` as its whole environment.
 
-    Returns what it wrote, once nobody has its output any more. Raises subprocess.TimeoutExpired after `timeout`
-    seconds, when it has been killed.
+    Raises subprocess.TimeoutExpired after `timeout` seconds, when it has been killed.
     """
     until = time.monotonic() + timeout
     with contextlib.ExitStack() as open_:

@@ -1,8 +1,6 @@
 """Which tests are the unit part, `./run test --unit`: those that start no program, encoder, recorder or server.
 
-Told by what a test's module, and the fixtures that it takes, have imported to start such things with. What the text of
-a module tells of all its tests is looked at first: `./run test --unit` does not import it, which takes longer than the
-unit part of others.
+Told by the imports of a test's module, which its text tells without importing it, and of the fixtures that it takes.
 """
 
 import re

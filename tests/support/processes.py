@@ -81,10 +81,7 @@ def own_mb(process: psutil.Process) -> float:
 
 
 def heaps(process: psutil.Process) -> int:
-    """Return how many heaps of glibc its threads have, beside the one that every process begins with.
-
-    Each is a piece of address space of 64 MB at a multiple of that, of which the rest is not in use yet.
-    """
+    """Return how many heaps of glibc its threads have: pieces of address space of 64 MB, most of it not in use yet."""
     maps = Path(f"/proc/{process.pid}/maps").read_text()
     found = re.findall(r"^([0-9a-f]+)-([0-9a-f]+) rw-p 0+ 00:00 0 *\n\2-([0-9a-f]+) ---p", maps, re.MULTILINE)
     return sum(int(begin, 16) % _HEAP == 0 and int(end, 16) == int(begin, 16) + _HEAP for begin, _, end in found)
@@ -96,10 +93,7 @@ _ROUNDS = 3
 
 
 def slowness() -> float:
-    """Return how many times as long as there the same work takes here, at least 1; it takes a moment.
-
-    Ask at the time of the measurement: what else a shared machine does slows this down too.
-    """
+    """Return how many times as long as there the same work takes here and now, at least 1; it takes a moment."""
     return max(1.0, min(_cpu_s() for _ in range(_ROUNDS)) / REFERENCE_S)
 
 

@@ -1,4 +1,4 @@
-"""A part of this PC: a control group whose processes get so much of all cores, by the kernel's CPU quota."""
+"""A control group whose processes get so much of all cores, by the kernel's CPU quota."""
 
 import contextlib
 import os

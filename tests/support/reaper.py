@@ -1,8 +1,4 @@
-"""Kills the processes that a run of tests leaves when it ends, by itself or killed: `python reaper.py RUN`.
-
-Each process of a run has $LIPUT_TEST_RUN in its environment. This one has not; the end of its standard input is the end
-of the run.
-"""
+"""`python reaper.py RUN` kills the processes with $LIPUT_TEST_RUN that a run leaves, killed or not."""
 
 import contextlib
 import os

@@ -1,7 +1,6 @@
 """SRT peers for tests: srt-live-transmit, which listens or calls and keeps the stream; and a sender of noise.
 
-`python -m tests.support.srt_peer` streams noise to the address on its standard input until that ends. Every 0.25 s it
-prints a line of JSON: seconds, reason, dropped, backlog_s, and rtt_ms, unsent_bytes, delivered_bps of the link.
+`python -m tests.support.srt_peer` streams noise to the address on its standard input, and tells of it in lines of JSON.
 """
 
 import json

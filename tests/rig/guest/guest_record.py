@@ -1,7 +1,4 @@
-"""Whole sessions on real drivers: archived, with faults told, sources that come and go, and a virtual camera.
-
-A session takes a minute in the guest where everything is slow, so that one of them shows several things.
-"""
+"""Whole sessions on real drivers: archived, with faults told, sources that come and go, and a virtual camera."""
 
 import itertools
 import os
