@@ -43,10 +43,7 @@ def environment(home: Path, more: Mapping[str, str] | None = None) -> dict[str, 
 def liput(
     home: Path, *arguments: str | Path, timeout: float = 60, more: Mapping[str, str] | None = None
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a command to its end; `more` is added to its environment.
-
-    It is forked from a server that has loaded it, where nothing of its start is to be seen.
-    """
+    """Run a command to its end, forked from a server that has loaded it; `more` is added to its environment."""
     words = [*map(str, arguments)]
     is_of_start = not words or words[0] in IN_FULL or any(name.startswith(OF_PYTHON) for name in more or {})
     if is_of_start or IN_GUEST:  # where loading everything takes longer than the few commands of a test

@@ -76,15 +76,8 @@ class SmallEncoder:
 
     def _wrap(self, track: Track, packets: "list[av.Packet[Stream]]") -> Iterator[EncodedPacket]:
         for packet in packets:
-            yield EncodedPacket(
-                track,
-                bytes(packet),
-                int(packet.pts or 0),
-                int(packet.dts or 0),
-                int(packet.duration or 0),
-                TIME_BASES[track],
-                packet.is_keyframe,
-            )
+            pts, dts, duration = (int(each or 0) for each in (packet.pts, packet.dts, packet.duration))
+            yield EncodedPacket(track, bytes(packet), pts, dts, duration, TIME_BASES[track], packet.is_keyframe)
 
 
 def late_pictures(packets: Iterable[EncodedPacket], lag_s: float) -> list[EncodedPacket]:

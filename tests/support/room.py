@@ -26,10 +26,7 @@ class Room:
         return self.home / ".config/liput/liput.toml"
 
     def configure(self, more: str = "", keys: str | None = None) -> None:
-        """Write the settings, and a file of keys beside them; no reports (2 s each), unless `more` has some.
-
-        Tests count pictures, on machines that do other things too: none is left out on purpose.
-        """
+        """Write the settings, and a file of keys; no reports (2 s each), unless `more` has some, and no relief."""
         report = "" if "[report]" in more else "[report]\nmade = false\n\n"
         self.settings.parent.mkdir(parents=True, exist_ok=True)
         video = f'[video]\nprofile = "{PROFILE}"\nstep_down = false\n\n'
@@ -44,9 +41,9 @@ class Room:
         asked = ["--consent", "not-asked"]
         return ["record", "--title", title, "--video", video, "--archive", self.archive, *asked, *more]
 
-    def record(self, *more: str | Path, title: str = "Rapat Senat", video: str | Path = "synthetic") -> "Recorded":
+    def record(self, *more: str | Path, video: str | Path = "synthetic") -> "Recorded":
         """Record to the end with --json."""
-        done = command.liput(self.home, *self.words("--json", *more, title=title, video=video))
+        done = command.liput(self.home, *self.words("--json", *more, video=video))
         return Recorded(done.returncode, command.lines(done.stdout), done.stderr)
 
     def packages(self) -> list[Path]:
@@ -57,14 +54,9 @@ class Room:
         if not self.archive.exists():
             return []
         packages = self.packages()
-        of_packages = {above for package in packages for above in (package, *package.parents)}
-        return [
-            path
-            for path in self.archive.rglob("*")
-            if path not in of_packages
-            and not any(package in path.parents for package in packages)
-            and path != self.archive / ".incoming"
-        ]
+        known = {self.archive / ".incoming", *packages, *(above for package in packages for above in package.parents)}
+        found = [path for path in self.archive.rglob("*") if path not in known]
+        return [path for path in found if not any(package in path.parents for package in packages)]
 
     def verify(self) -> list[dict[str, object]]:
         """Let the command verify everything and decode every frame."""

@@ -60,10 +60,10 @@ def moving(box: tuple[int, int, int, int], pictures: Iterable[Picture]) -> list[
     return shown
 
 
-def noisy(pictures: Iterable[Picture], levels: float = 5.0) -> list[Picture]:
+def noisy(pictures: Iterable[Picture]) -> list[Picture]:
     """Add what a grabber with an analogue input adds."""
     random = np.random.default_rng(11)
-    noises = [random.normal(0, levels, (HEIGHT, WIDTH, 3)).astype(np.int16) for _ in range(5)]
+    noises = [random.normal(0, 5.0, (HEIGHT, WIDTH, 3)).astype(np.int16) for _ in range(5)]
     return [
         np.clip(picture + noises[number % len(noises)], 0, 255).astype(np.uint8)
         for number, picture in enumerate(pictures)

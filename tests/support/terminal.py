@@ -12,7 +12,6 @@ import termios
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from recorder.running.runtime_directory import RUNTIME_VARIABLE as RUNTIME
@@ -48,9 +47,7 @@ class Terminal:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         kill_recorders(self._runtime)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, 9)
@@ -69,9 +66,9 @@ class Terminal:
         """Everything shown so far as it came, with colours and cursor movements."""
         return self._shown
 
-    def resize(self, *, columns: int, rows: int = 40) -> None:
+    def resize(self, *, columns: int) -> None:
         """Make the window another size: whoever has it gets SIGWINCH."""
-        fcntl.ioctl(self._slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        fcntl.ioctl(self._slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
 
     def settings(self) -> list[object]:
         """Return the terminal's settings, as tcgetattr does."""

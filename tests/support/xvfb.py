@@ -8,7 +8,6 @@ import signal
 import struct
 import subprocess
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import numpy as np
@@ -16,7 +15,6 @@ from numpy.typing import NDArray
 
 _HEADER_SIZE, _STRIDE, _COLOURS = 0, 12, 19
 """Fields of an XWD header, each of four bytes, big-endian."""
-_STARTS_WITHIN_S = 20
 
 
 class Xvfb:
@@ -38,7 +36,7 @@ class Xvfb:
         command += ["-screen", "0", f"{width}x{height}x24", "-fbdir", str(self._folder), "-nocursor"]
         self.process = subprocess.Popen(command, pass_fds=[its], stderr=subprocess.DEVNULL)
         os.close(its)
-        assert select.select([mine], [], [], _STARTS_WITHIN_S)[0], "Xvfb does not start"
+        assert select.select([mine], [], [], 60)[0], "Xvfb does not start"
         self.display = f":{os.read(mine, 32).decode().strip()}"
         self.pixels = self._mapped()
         return self
@@ -57,12 +55,10 @@ class Xvfb:
         self.pixels[:, :, :3] = grey[:, :, None]
 
     def hang(self) -> None:
-        """Let it answer nobody any more."""
         assert self.process
         self.process.send_signal(signal.SIGSTOP)
 
     def go_on(self) -> None:
-        """Let it answer again."""
         assert self.process
         self.process.send_signal(signal.SIGCONT)
 
@@ -75,8 +71,6 @@ class Xvfb:
             for path in (Path(f"/tmp/.X{self.display[1:]}-lock"), Path(f"/tmp/.X11-unix/X{self.display[1:]}")):
                 path.unlink(missing_ok=True)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.kill()
         self._cleanup.close()
