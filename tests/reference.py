@@ -1,14 +1,4 @@
-"""What pages say of the code, written from the code: `./run docs` brings it up to date, tests/test_docs.py compares.
-
-    docs/reference/errors.md        the error tree: every class, what it means, with which status a command ends
-    docs/reference/all-settings.md  every setting: its kind of value, its default, what config/default.toml says of it
-    docs/reference/cli.md           of events: their end, and whether they degrade (recorder/model/session_faults.py)
-    docs/extending.md               its examples, which are files of tests/extending
-    docs/man/liput.1                `man liput`, which the wheel installs
-    recorder/package/*.schema.json  the JSON Schemas of a package's description and of its request
-
-Of cli.md and extending.md, only what stands between `<!-- begin: NAME -->` and `<!-- end: NAME -->` is written.
-"""
+"""What pages say of the code, written from the code: `./run docs` brings it up to date, tests/test_docs.py compares."""
 
 import ast
 import re
@@ -31,8 +21,6 @@ from recorder.package.metadata import Recording
 from recorder.package.request import RequestRecord
 from tests.support.archives import RECORDING_SCHEMA, REQUEST_SCHEMA
 
-_TITLE = "record, stream and archive sessions in a conference room"
-
 
 def man_page() -> str:
     """Return the manual page in roff, a section for each command."""
@@ -42,7 +30,7 @@ def man_page() -> str:
     parts = [
         f'.TH LIPUT 1 "" "Liput {VERSION}" "User Commands"',
         ".SH NAME",
-        f"liput \\- {_text(_TITLE)}",
+        "liput \\- record, stream and archive sessions in a conference room",
         ".SH SYNOPSIS",
         "\\fBliput\\fR [\\fICOMMAND\\fR [\\fIARGS\\fR]...]",
         ".SH DESCRIPTION",
@@ -54,14 +42,7 @@ def man_page() -> str:
         usage = " ".join(command.collect_usage_pieces(context))
         parts += [f".SS {_text(context.command_path)}", f"\\fB{_text(context.command_path)}\\fR {_text(usage)}", ".PP"]
         parts += [*_described(command), *_options(command, context)]
-    return "\n".join(
-        [
-            *parts,
-            ".SH SEE ALSO",
-            _text("The stable interface for scripts: docs/reference/cli.md."),
-            "",
-        ]
-    )
+    return "\n".join([*parts, ".SH SEE ALSO", _text("The stable interface for scripts: docs/reference/cli.md."), ""])
 
 
 def _commands(group: click.Group, above: click.Context) -> Iterator[tuple[click.Command, click.Context]]:
@@ -101,8 +82,8 @@ def _text(text: str) -> str:
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("config", "devices", "capture", "recorder", "agent")
-_ERRORS = "config.errors"
 EXAMPLES = ROOT / "tests" / "extending"
+_ERRORS = "config.errors"
 _BLOCK = re.compile(r"(<!-- begin: (\S+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
 _MADE = "<!-- Written by ./run docs: change the code instead. -->"
 

@@ -15,7 +15,6 @@ import msgspec
 
 WARM = Path(__file__).with_name("warm.py")
 LEFT_BEHIND = shutil.ignore_patterns(".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", "dist")
-BASELINE_LIMIT_S = 600.0
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -66,17 +65,6 @@ class CopiedTree:
                 finally:
                     process.kill()
 
-    def run(self, files: Sequence[Path], budget_s: float) -> Outcome:
-        """Run the tests in `files` as the module is; after `budget_s` no more of them begin."""
-        return self._run(files, limit=BASELINE_LIMIT_S, budget=budget_s)
-
-    def run_mutated(
-        self, module: Path, source: str, files: Sequence[Path], left_out: Sequence[str], limit_s: float
-    ) -> Outcome:
-        """Run the tests in `files` but for those that are `left_out`, with `source` as the module."""
-        with self.changed(module, source):
-            return self._run(files, limit=limit_s, left_out=left_out)
-
     @contextmanager
     def changed(self, module: Path, source: str) -> Iterator[None]:
         """Let the module have another `source` meanwhile."""
@@ -88,24 +76,14 @@ class CopiedTree:
         finally:
             _replace(path, original)
 
-    def _run(
-        self,
-        files: Sequence[Path],
-        *,
-        limit: float,
-        budget: float | None = None,
-        left_out: Sequence[str] = (),
+    def run(
+        self, files: Sequence[Path], *, limit: float = 600.0, budget: float | None = None, left_out: Sequence[str] = ()
     ) -> Outcome:
-        order = {
-            "files": [str(file) for file in files],
-            "left_out": left_out,
-            "budget": budget,
-            "limit": limit,
-            "scratch": str(self._scratch),
-        }
+        """Run the tests in `files` but for those that are `left_out`; after `budget` seconds no more of them begin."""
+        order = {"files": list(map(str, files)), "left_out": left_out, "budget": budget, "limit": limit}
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.write(json.dumps(order | {"scratch": str(self._scratch)}) + "\n")
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
         if not answer:

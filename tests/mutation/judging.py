@@ -75,7 +75,7 @@ def judge(
     files = files_of(root, module)
     if not files:
         raise TestsFailError(f"{module}: no tests belong to it")
-    usual = tree.run(files, asked.budget_s)
+    usual = tree.run(files, budget=asked.budget_s)
     if usual.failed is not None or not usual.ran:
         raise TestsFailError(f"{module}: {usual.failed or 'no test of it'} fails as it is\n{usual.output}")
     needed = [file for file in files if any(test.startswith(f"{file}::") for test in usual.ran)]
@@ -83,7 +83,8 @@ def judge(
     score.tests, score.seconds = len(usual.ran), usual.seconds
     for mutant in chosen:
         limit_s = LIMIT * usual.seconds + LEAST_S
-        outcome = tree.run_mutated(module, mutant.source, needed, usual.left_out, limit_s)
+        with tree.changed(module, mutant.source):
+            outcome = tree.run(needed, limit=limit_s, left_out=usual.left_out)
         fate = _fate(outcome)
         score.fates.append((mutant, fate))
         tell(mutant, fate, outcome)

@@ -1,8 +1,4 @@
-"""`./run build`: what is committed as a source archive and a wheel, the same bytes each time, with an SBOM.
-
-The build backend is the locked one, of the environment that this runs in; the only time in the archives is that of the
-commit. Other versions of zlib or Python may pack the same files into other bytes.
-"""
+"""`./run build`: what is committed as a source archive and a wheel, the same bytes each time, with an SBOM."""
 
 import argparse
 import hashlib
@@ -69,12 +65,10 @@ def _git(clone: Path, *words: str) -> str:
     return subprocess.run(["git", "-C", clone, *words], stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
-_KIND = ("--format", "cyclonedx1.5", "--preview-features", "sbom-export")
-
-
 def sbom(tree: Path, made_s: int) -> bytes:
     """Return the SBOM, in CycloneDX's JSON, of all in a lock that Liput needs when it runs. Raises what page() does."""
-    bill = json.loads(uv("export", "--frozen", "--quiet", "--project", tree, "--no-dev", "--all-extras", *_KIND))
+    kind = ("--format", "cyclonedx1.5", "--preview-features", "sbom-export")
+    bill = json.loads(uv("export", "--frozen", "--quiet", "--project", tree, "--no-dev", "--all-extras", *kind))
     bill["metadata"]["timestamp"] = datetime.fromtimestamp(made_s, UTC).isoformat()
     bill["metadata"]["component"] |= _under("GPL-3.0-or-later")
     for component in bill["components"]:

@@ -14,8 +14,6 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Package(NamedTuple):
-    """A package of the lock."""
-
     name: str
     version: str
 
@@ -28,10 +26,10 @@ def uv(*words: str | Path, **more: str) -> bytes:
     ).stdout
 
 
-def runtime(lock: Path = ROOT / "uv.lock") -> list[Package]:
+def runtime() -> list[Package]:
     """Return what Liput needs when it runs, on whatever system, with all extras; by name."""
     packages: dict[str, list[Mapping[str, Any]]] = {}
-    for package in tomllib.loads(lock.read_text())["package"]:
+    for package in tomllib.loads((ROOT / "uv.lock").read_text())["package"]:
         packages.setdefault(package["name"], []).append(package)
     waiting = {("liput", extra) for extra in ("", *packages["liput"][0]["optional-dependencies"])}
     found = set()

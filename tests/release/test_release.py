@@ -21,7 +21,7 @@ import pytest
 from config.version import VERSION
 from tests.release import licences
 from tests.release.build import build, try_program
-from tests.release.licences import CARRIED, FFMPEG, READ, ROOT, is_compatible, runtime, terms, uv
+from tests.release.licences import CARRIED, FFMPEG, READ, ROOT, is_compatible, runtime, uv
 
 pytestmark = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="what is built is what is committed")
 
@@ -47,7 +47,6 @@ class Built(NamedTuple):
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """Build a clone."""
     return build_clone(tmp_path_factory.mktemp("one"))
 
 
@@ -210,20 +209,13 @@ def test_an_expression_is_compatible_where_one_alternative_is(expression: str, c
     assert is_compatible(expression) is compatible
 
 
-def test_a_sentence_is_no_expression() -> None:
-    assert terms("BSD License") == [] == terms("")
-
-
 # The lock names the public index only, every dependency has its reason
-
-
-PUBLIC = {"https://pypi.org/simple", "https://files.pythonhosted.org/"}
-DECISION = (ROOT / "docs/decisions/0002-dependencies.md").read_text()
 
 
 def test_the_lock_names_the_public_index_and_no_other() -> None:
     named = re.findall(r'"(https?://[^"]*)"', (ROOT / "uv.lock").read_text())
-    assert {re.sub(r"(//files\.pythonhosted\.org/).*", r"\1", address) for address in named} == PUBLIC
+    public = {"https://pypi.org/simple", "https://files.pythonhosted.org/"}
+    assert {re.sub(r"(//files\.pythonhosted\.org/).*", r"\1", address) for address in named} == public
 
 
 def test_the_runtime_is_what_is_needed_and_not_what_tests_need() -> None:
@@ -246,7 +238,7 @@ def test_every_dependency_has_its_reason_and_every_reason_its_dependency() -> No
 
 def explained(heading: str) -> set[str]:
     """Return the names in the first column of a table of the decision."""
-    _, _, table = DECISION.partition(f"| {heading} |")
+    _, _, table = (ROOT / "docs/decisions/0002-dependencies.md").read_text().partition(f"| {heading} |")
     rows = [line.split("|")[1] for line in table.partition("\n\n")[0].splitlines()[2:]]
     return {name.strip() for row in rows for name in re.sub(r"\(.*\)", "", row).split(",")}
 

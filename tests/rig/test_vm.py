@@ -11,18 +11,10 @@ from tests.rig import vm
 VERSION = "6.12.1+deb13-amd64"
 
 
-def run_in_vm(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [vm.HERE / "run-in-vm", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
-
-
-# The machine; that it runs a command, and gives back the status and the artifacts, each guest test shows
-
-
 @pytest.mark.vm
 def test_a_machine_that_runs_too_long_is_stopped(tmp_path: Path) -> None:
-    done = run_in_vm("--artifacts", tmp_path / "out", "--timeout", "2", "--", "sleep", "1000")
+    words = (vm.HERE / "run-in-vm", "--artifacts", tmp_path / "out", "--timeout", "2", "--", "sleep", "1000")
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.splitlines()[0]) == (vm.TIMED_OUT, "run-in-vm: stopped after 2 s")
     assert not [entry for entry in Path("/proc").glob("[0-9]*") if str(tmp_path) in _command_line(entry)]
 
@@ -40,19 +32,6 @@ def test_what_is_missing_is_named_with_the_command_that_brings_it(monkeypatch: p
     brings = "sudo apt-get install --no-install-recommends qemu-system-x86 virtiofsd kmod iproute2 udev"
     with pytest.raises(vm.CannotStart, match=f"missing qemu-system-x86_64, .*: {brings}"):
         vm.usable_kernel()
-
-
-def test_a_folder_without_a_kernel_is_refused_in_one_line(tmp_path: Path) -> None:
-    done = run_in_vm("--kernel", tmp_path, "--", "true")
-    assert done.returncode == vm.NEVER_REPORTED
-    assert done.stderr.startswith(f"run-in-vm: {tmp_path} is no kernel folder")
-    assert done.stderr.count("\n") == 1
-
-
-def test_kernel_arguments_keep_paths_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vm, "GUEST_INIT", Path("/my checkout/guest-init"))
-    line = vm.kernel_arguments(Path("/my cache/6.12"), "vhci-hcd  uvcvideo")
-    assert line.endswith(' "init=/my checkout/guest-init" -- "/my cache/6.12" vhci-hcd uvcvideo')
 
 
 # The kernel's cache

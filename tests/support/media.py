@@ -18,7 +18,7 @@ import numpy as np
 from capture.source import ColorMatrix, Samples
 from config.errors import LiputError
 from config.settings.schema import RecordingSettings as RecordingSettings
-from devices.host.clock import Clock, SystemClock
+from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.encode.encoder import AudioSettings, Encoder
 from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings
@@ -190,12 +190,11 @@ class OneFile(Replica):
         templates: Templates,
         *,
         on_failure: Callable[[LiputError], None],
-        clock: Clock | None = None,
         settings: RecordingSettings = FAST,
         waits: bool = False,
         file: Mp4File | None = None,
     ) -> None:
-        clock = clock or SystemClock()
+        clock = SystemClock()
         begun = Begun(uuid="uuid", title="Rapat", started_at=clock.now(), host="host", context=SessionContext())
         super().__init__(
             ReplicaPlace(Archive(path.parent, clock), WorkFolder(path.parent, begun)),

@@ -4,11 +4,11 @@
 """
 
 import json
+import select
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -31,22 +31,17 @@ def free_udp_port() -> int:
 class SrtPeer:
     """One end of SRT at `port`; `parameters` are those of its address ("passphrase=...&streamid=...")."""
 
-    def __init__(
-        self, file: Path, port: int, mode: str, parameters: str = "", *, latency_ms: int = 200, place: Place = LOOPBACK
-    ) -> None:
+    def __init__(self, file: Path, port: int, mode: str, parameters: str = "", *, place: Place = LOOPBACK) -> None:
         self.file, self.port = file, port
         self._enter = place.enter
-        self._address = f"srt://{place.address}:{port}?mode={mode}&latency={latency_ms}"
+        self._address = f"srt://{place.address}:{port}?mode={mode}&latency=200"
         self._address += f"&{parameters}" if parameters else ""
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        words = [*self._enter, "srt-live-transmit", "-q", "-a:no", "-chunk:1316", self._address, "file://con"]
         with self.file.open("ab") as into:
-            self._process = subprocess.Popen(
-                [*self._enter, "srt-live-transmit", "-q", "-a:no", "-chunk:1316", self._address, "file://con"],
-                stdout=into,
-                stderr=subprocess.DEVNULL,
-            )
+            self._process = subprocess.Popen(words, stdout=into, stderr=subprocess.DEVNULL)
 
     @property
     def received(self) -> int:
@@ -74,16 +69,9 @@ def main() -> None:
     destination = LiveDestination(
         StreamTarget("x", secret_url(address)), encoder.templates, emit=Events(), clock=SystemClock()
     )
-    ended = threading.Event()
-
-    def wait_for_the_end() -> None:
-        sys.stdin.read()
-        ended.set()
-
-    threading.Thread(target=wait_for_the_end, daemon=True).start()
     destination.start()
     with Pump(encoder, destination):
-        while not ended.wait(0.25):
+        while not select.select([sys.stdin], [], [], 0.25)[0]:  # its end
             status, attempt = destination.status(), destination._attempt
             link = attempt.link if attempt else None
             told = [link.rtt_ms, link.unsent_bytes, link.delivered_bps] if link else [None, 0, None]

@@ -1,11 +1,10 @@
-"""Which tests are the unit part; and Hypothesis waits as long as a shared machine takes."""
+"""Which tests are the unit part."""
 
 import importlib
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from tests.support.parts import ELSEWHERE, STARTERS, is_unit, may_have_unit, starts_others
 
@@ -52,9 +51,3 @@ def test_the_text_of_a_module_tells_of_all_its_tests(tmp_path: Path, text: str, 
 
 def test_each_that_is_named_is_there() -> None:
     assert [name for name in STARTERS if find_spec(name) is None] == []
-
-
-def test_no_property_fails_for_being_slow() -> None:
-    assert settings.default is not None
-    assert settings.default.deadline is None
-    assert HealthCheck.too_slow in settings.default.suppress_health_check
