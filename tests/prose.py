@@ -11,8 +11,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 SETTINGS = "tests/prose.toml"
 PACKAGES = ("agent", "capture", "config", "devices", "recorder")
-LONGEST_SUBJECT, LONGEST_SENTENCE = 72, 30
-"""In characters; in words."""
+LONGEST_SUBJECT, LONGEST_SENTENCE = 72, 30  # in characters; in words
 _OBLIQUE = re.compile(r"(?i)\b(who|whom|whose|whoever|what|whatever|whichever|that which|of which|of whom)\b")
 _PREFIX = re.compile(r"\.?\w[\w./-]*(, \.?\w[\w./-]*)*: \S")
 # Docstrings by their place: parsing the tree would take fifteen times as long. A test compares the two ways.

@@ -183,8 +183,7 @@ def _error_classes() -> Iterator[ErrorClass]:
         todo = below + todo
 
 
-type _Key = tuple[str, str]
-"""A module, and the name of a class in it."""
+type _Key = tuple[str, str]  # a module, and the name of a class in it
 
 
 def _classes() -> Iterator[tuple[_Key, tuple[ast.ClassDef, list[_Key]]]]:

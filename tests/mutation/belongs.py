@@ -8,8 +8,7 @@ from pathlib import Path
 
 ELSEWHERE = ("bench", "extending", "mutation", "net", "proofs", "release", "rig")
 """Folders in tests/ that no module has as its own."""
-STEPS = 2
-"""From a file of tests to the module, where that finds any."""
+STEPS = 2  # from a file of tests to the module, where that finds any
 
 
 def files_of(root: Path, module: Path) -> list[Path]:

@@ -20,13 +20,10 @@ LEFT_BEHIND = shutil.ignore_patterns(".git", ".venv", ".*_cache", ".hypothesis",
 class Outcome(msgspec.Struct, frozen=True):
     """How a run of tests ended."""
 
-    code: int | None
-    """What pytest said; None where it could not say anything more."""
-    failed: str | None
-    """The test that failed first."""
+    code: int | None  # what pytest said; None where it could not say anything more
+    failed: str | None  # the test that failed first
     ran: tuple[str, ...]
-    left_out: tuple[str, ...]
-    """Those of the same files that did not run."""
+    left_out: tuple[str, ...]  # those of the same files that did not run
     in_time: bool
     seconds: float
     output: str

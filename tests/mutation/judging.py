@@ -12,8 +12,7 @@ from tests.mutation.copied import CopiedTree, Outcome
 from tests.mutation.mutants import Mutant, mutants
 
 EQUIVALENTS = Path(__file__).with_name("equivalents.toml")
-LIMIT = 3.0
-"""A mutant may take so many times what the module takes, and LEAST_S more."""
+LIMIT = 3.0  # a mutant may take so many times what the module takes, and LEAST_S more
 LEAST_S = 5.0
 
 
@@ -29,13 +28,10 @@ class Fate(StrEnum):
 class Asked:
     """How thoroughly to look."""
 
-    most: int | None = None
-    """A sample of so many mutants, where there are more."""
+    most: int | None = None  # a sample of so many mutants, where there are more
     seed: int = 0
-    budget_s: float = 5.0
-    """No more tests of the module begin after so many seconds."""
-    match: str = ""
-    """Only those mutants whose place or change has this in it."""
+    budget_s: float = 5.0  # no more tests of the module begin after so many seconds
+    match: str = ""  # only those mutants whose place or change has this in it
 
 
 @dataclass
@@ -44,12 +40,9 @@ class Score:
 
     module: Path
     tests: int
-    seconds: float
-    """What the tests take on the module as it is."""
-    excused: int
-    """Mutants that equivalents.toml has, which were not tried."""
-    left_out: int
-    """Mutants that the sample has not."""
+    seconds: float  # what the tests take on the module as it is
+    excused: int  # mutants that equivalents.toml has, which were not tried
+    left_out: int  # mutants that the sample has not
     fates: list[tuple[Mutant, Fate]] = field(default_factory=list)
 
     def count(self, fate: Fate) -> int:

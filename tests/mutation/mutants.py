@@ -44,12 +44,10 @@ class Mutant:
     """A module with one thing changed."""
 
     line: int
-    place: str
-    """The function or class, with what it is in; empty at the top of the module."""
+    place: str  # the function or class, with what it is in; empty at the top of the module
     before: str
     after: str
-    number: int
-    """Which of those it is that are said alike, from 1 on."""
+    number: int  # which of those it is that are said alike, from 1 on
     make: Callable[[], str] = dataclasses.field(repr=False, compare=False)
 
     @property

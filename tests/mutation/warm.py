@@ -23,8 +23,7 @@ SLOW_TO_IMPORT = ("av", "click", "cv2", "hypothesis.strategies", "msgspec", "num
 PLUGINS = ("pytest_timeout", "_hypothesis_pytestplugin")
 """Those that the tests need; to find all that are installed takes longer than most tests."""
 ELSEWHERE = ("vm", "server", "slow")
-MOST_MEMORY = 8 << 30
-"""Bytes of addresses: for a mutant that never stops to collect something."""
+MOST_MEMORY = 8 << 30  # bytes of addresses: for a mutant that never stops to collect something
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 
 

@@ -118,15 +118,11 @@ class Fault:
     lasts_s: float = 20.0
     from_the_start: bool = False
     key: str = "good"
-    by_name: bool = False
-    """Whether the settings name the server by its host's name."""
-    reasons: frozenset[str | None] = NOTHING_WRONG
-    """What people must be told first, one of these; None: nothing."""
-    notice_s: float = 10.0
-    """How soon, at the latest."""
+    by_name: bool = False  # whether the settings name the server by its host's name
+    reasons: frozenset[str | None] = NOTHING_WRONG  # what people must be told first, one of these; None: nothing
+    notice_s: float = 10.0  # how soon, at the latest
     scheme: str = "rtmp"
-    anew: bool = True
-    """Whether viewers begin anew when it is over, with the newest pictures."""
+    anew: bool = True  # whether viewers begin anew when it is over, with the newest pictures
     takes_what_it_got: bool = False
     """Whether the server shows first what it had been given until we noticed, which nobody can take back."""
 

@@ -24,8 +24,7 @@ from tests.support.markers import frame_number
 from tests.support.recorders import recorders
 
 NAME = "campus"
-LATE_S = 1.0
-"""So much may be recorded after it was asked to stop, or be missing before."""
+LATE_S = 1.0  # so much may be recorded after it was asked to stop, or be missing before
 
 
 @dataclass(slots=True)
@@ -205,8 +204,7 @@ def film(path: Path, seconds: float) -> None:
 
 
 LOOKS_EVERY_S = 0.02
-SEEN_SIZE = 320, 180
-"""At which numbers are read."""
+SEEN_SIZE = 320, 180  # at which numbers are read
 
 _VIDEO_TAG, _AVC, _CODED = 9, 7, 1
 _HEADER_BYTES, _TAG_BYTES, _SIZE_BYTES = 9, 11, 4
@@ -277,8 +275,7 @@ class Viewer:
         self._files: dict[Path, _File] = {}
         self._enough = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="viewer")
-        self.bytes_at: list[tuple[float, int]] = []
-        """How many bytes of video had come in all, whenever some did."""
+        self.bytes_at: list[tuple[float, int]] = []  # how many bytes of video had come in all, whenever some did
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -22,21 +22,18 @@ LEFT, RIGHT = "10.77.0.1", "10.77.0.2"
 
 _TUNSETIFF = 0x400454CA
 _IFF_TUN, _IFF_NO_PI = 1, 0x1000
-_AT_ONCE = 64
-"""Packets that are read from one side before the other is looked at."""
+_AT_ONCE = 64  # packets that are read from one side before the other is looked at
 _LONGEST_PACKET = 2048
 _FIRST_LINE = {"type": "ready"}
 
-type _Waiting = tuple[float, int, int, bytes]
-"""When a packet is due, its number, to which device it goes, the packet."""
+type _Waiting = tuple[float, int, int, bytes]  # when a packet is due, its number, to which device it goes, the packet
 
 
 @dataclass(slots=True)
 class Direction:
     """One way of the link: bits a second (0: no limit), seconds of delay and of queue before it, part that is lost."""
 
-    device: int
-    """To which its packets go."""
+    device: int  # to which its packets go
     random: random.Random
     rate: float = 0.0
     delay_s: float = 0.0

@@ -72,26 +72,16 @@ class How(enum.StrEnum):
     """What it does."""
 
     WELL = "well"
-    CLOSES = "closes"
-    """It hangs up after each POST, as PHP's own server does."""
-    EARLY = "early"
-    """It answers before it has read what it is sent, as nginx does."""
-    REDIRECTS = "redirects"
-    """A captive portal: everything is somewhere else."""
-    PAGE = "page"
-    """A captive portal with a page in the place of everything."""
-    WRONG = "wrong"
-    """Nothing of LibreSpeed's is there."""
-    REFUSES = "refuses"
-    """It takes no such POST (413)."""
-    SILENT = "silent"
-    """It takes connections and says nothing."""
-    STALLS = "stalls"
-    """It stops reading in the middle of a POST."""
-    STALLS_GIVING = "stalls-giving"
-    """It stops in the middle of what it gives."""
-    HALF = "half"
-    """It stops in the middle of the head of its answer."""
+    CLOSES = "closes"  # it hangs up after each POST, as PHP's own server does
+    EARLY = "early"  # it answers before it has read what it is sent, as nginx does
+    REDIRECTS = "redirects"  # a captive portal: everything is somewhere else
+    PAGE = "page"  # a captive portal with a page in the place of everything
+    WRONG = "wrong"  # nothing of LibreSpeed's is there
+    REFUSES = "refuses"  # it takes no such POST (413)
+    SILENT = "silent"  # it takes connections and says nothing
+    STALLS = "stalls"  # it stops reading in the middle of a POST
+    STALLS_GIVING = "stalls-giving"  # it stops in the middle of what it gives
+    HALF = "half"  # it stops in the middle of the head of its answer
 
 
 class Handler(BaseHTTPRequestHandler):

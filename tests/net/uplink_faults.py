@@ -15,8 +15,7 @@ from tests.support.servers import make_certificate
 HOST = "ingest.campus.test"
 PORT = 1935
 _TLS_PORT = 443
-_ELSEWHERE = "10.99.0.1"
-"""An address to which the PC knows no way."""
+_ELSEWHERE = "10.99.0.1"  # an address to which the PC knows no way
 
 _HALF_A_HELLO = """
 import socket, sys, time

@@ -84,8 +84,7 @@ def obey(device: UsbDevice, line: str) -> str:
     return "ok"
 
 
-HARDWARE = -20
-"""How nice a device is: real ones wait for no program, whatever the computer has to do."""
+HARDWARE = -20  # how nice a device is: real ones wait for no program, whatever the computer has to do
 
 
 def serve(kind: str, serial: str, commands: Connection) -> None:

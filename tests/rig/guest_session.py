@@ -24,8 +24,7 @@ LONGEST_RUN_SECONDS = 4800  # boot and all tests; each test has pytest-timeout's
 PRODUCT = ("agent", "capture", "config", "devices", "recorder")
 NEEDED = ("av", "click", "msgspec", "numpy", "psutil", "pyudev", "rich", "tomlkit")
 """Packages that commands in the guest load."""
-LOOPBACK_FOR = "virtual_camera"
-"""In the name of a test that needs v4l2loopback, which is built for it."""
+LOOPBACK_FOR = "virtual_camera"  # in the name of a test that needs v4l2loopback, which is built for it
 
 
 @dataclasses.dataclass

@@ -44,8 +44,7 @@ def black(width: int, height: int) -> Luma:
     return np.zeros((height, width), np.uint8)
 
 
-STILL = {"no-signal": no_signal, "black": black}
-"""Pictures that never change, by name."""
+STILL = {"no-signal": no_signal, "black": black}  # pictures that never change, by name
 
 
 def number_of(luma: Luma) -> int:

@@ -25,10 +25,8 @@ from tests.support.rtmp_server import NginxRtmp
 
 MOST_SAMPLES = 600
 LEAST_EVERY_S = 0.5
-FIRST_S = 90.0
-"""So long an emulated processor may take to the beginning of a session and its stream."""
-LAST_S = 3.0
-"""What is recorded after the last cycle."""
+FIRST_S = 90.0  # so long an emulated processor may take to the beginning of a session and its stream
+LAST_S = 3.0  # what is recorded after the last cycle
 LOSSES = frozenset({"frames-dropped", "frames-lost", "sound-gap", "sound-lost", "recording-gap"})
 """Events of something that is missing in the recording, beside the gaps of sources that were pulled."""
 
@@ -70,8 +68,7 @@ class Soaked:
     """From when to when (seconds of media) a source had nothing to give, as was told."""
     events: dict[str, int] = field(default_factory=dict)
     losses: list[Line] = field(default_factory=list)
-    status: Line = field(default_factory=dict)
-    """The last one."""
+    status: Line = field(default_factory=dict)  # the last one
     degraded: list[str] = field(default_factory=list)
     program: Path = Path()
 

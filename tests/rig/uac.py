@@ -26,8 +26,7 @@ LEFT_HERTZ, RIGHT_HERTZ = 440, 880
 BEEP_SECONDS = 0.1
 
 
-type Mix = dict[int, int]
-"""Sines by their frequency, each with its amplitude."""
+type Mix = dict[int, int]  # sines by their frequency, each with its amplitude
 TONE: tuple[Mix, Mix] = ({LEFT_HERTZ: 12_000}, {RIGHT_HERTZ: 12_000})
 
 

@@ -21,8 +21,7 @@ HERE = Path(__file__).resolve().parent
 GUEST_INIT = HERE / "guest-init"
 FETCH_KERNEL = HERE / "fetch-kernel"
 FETCH_LOOPBACK = HERE / "fetch-loopback"
-PATIENT = 8
-"""The niceness of a machine beside tests that run in real time: those go first."""
+PATIENT = 8  # the niceness of a machine beside tests that run in real time: those go first
 NEVER_REPORTED = 125
 TIMED_OUT = 124
 

@@ -15,8 +15,7 @@ COLOURS = (
     (255, 255, 255), (191, 191, 0), (0, 191, 191), (0, 191, 0), (191, 0, 191), (191, 0, 0), (0, 0, 191), (0, 0, 0),
     (255, 0, 0), (0, 255, 0), (0, 0, 255), (128, 128, 128),
 )  # fmt: skip
-BAR = 32
-"""Columns of a bar: two blocks of JPEG's coarsest chroma."""
+BAR = 32  # columns of a bar: two blocks of JPEG's coarsest chroma
 _WEIGHTS = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114)}
 """FFmpeg's number of a matrix to what red and blue weigh in luma (ITU-R BT.709 and BT.601)."""
 

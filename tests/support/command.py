@@ -27,8 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LIPUT = (sys.executable, "-P", "-m", "agent.cli.main")
 IN_FULL = frozenset({"demo", "record", "serve"})
 """Commands that are always started like a shell starts them: what they load when is of their own making."""
-OF_PYTHON = ("PYTHON", "LD_", "LC_", "LANG")
-"""What the names of variables begin with that count when Python starts."""
+OF_PYTHON = ("PYTHON", "LD_", "LC_", "LANG")  # what the names of variables begin with that count when Python starts
 
 type Line = dict[str, object]
 

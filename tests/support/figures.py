@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from pprint import pformat
 
-SEED = 20261125
-"""Of what is random in them."""
+SEED = 20261125  # of what is random in them
 
 
 def in_full(figures: Mapping[str, object]) -> str:

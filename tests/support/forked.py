@@ -21,8 +21,7 @@ from pathlib import Path
 import agent
 
 PIECE_BYTES = 65_536
-FIRST = "agent.cli.group"
-"""It says what numpy is to do before that is loaded."""
+FIRST = "agent.cli.group"  # it says what numpy is to do before that is loaded
 
 
 @cache

@@ -72,8 +72,7 @@ def leave(
 
 RATE = Fraction(30)
 SIZE = (320, 180)
-UNWRITTEN = 30
-"""Packets that are not written yet when the kill comes."""
+UNWRITTEN = 30  # packets that are not written yet when the kill comes
 
 
 @dataclass(frozen=True)

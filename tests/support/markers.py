@@ -13,8 +13,7 @@ type Luma = NDArray[np.uint8]
 
 _LEAST_CONTRAST = 120
 _BEEP_HZ = 1000
-_WINDOW = SAMPLE_RATE // _BEEP_HZ * 4
-"""Samples that are judged together: whole cycles of the beep."""
+_WINDOW = SAMPLE_RATE // _BEEP_HZ * 4  # samples that are judged together: whole cycles of the beep
 
 
 def _levels(luma: Luma, area: RelativeArea, across: int) -> list[float]:

@@ -30,8 +30,7 @@ from recorder.recording.mp4_file import Mp4File
 from recorder.recording.replica import Replica, ReplicaPlace
 from recorder.recording.replica_opener import Templates
 
-KINDS = {"video": "v", "audio": "a"}
-"""What ffprobe calls a stream, and how one is chosen."""
+KINDS = {"video": "v", "audio": "a"}  # what ffprobe calls a stream, and how one is chosen
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,7 @@ STARTERS = (
         )
     ),
 )  # fmt: skip
-ELSEWHERE = ("vm", "server", "slow")
-"""Marks of tests that are not of the unit part, whatever they import."""
+ELSEWHERE = ("vm", "server", "slow")  # marks of tests that are not of the unit part, whatever they import
 _MARKS = re.compile(rf"^pytestmark = .*\bpytest\.mark\.({'|'.join(ELSEWHERE)})\b", re.MULTILINE)
 _IMPORTS = re.compile(r"^(?:from (\S+) )?import (\([^)]*\)|.*)", re.MULTILINE)
 

@@ -87,8 +87,7 @@ def heaps(process: psutil.Process) -> int:
     return sum(int(begin, 16) % _HEAP == 0 and int(end, 16) == int(begin, 16) + _HEAP for begin, _, end in found)
 
 
-REFERENCE_S = 0.1
-"""CPU seconds that `_work` takes there."""
+REFERENCE_S = 0.1  # CPU seconds that `_work` takes there
 _ROUNDS = 3
 
 

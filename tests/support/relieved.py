@@ -42,8 +42,7 @@ class Rig:
         self.clock = SimulatedClock()
         self.encoder = encoder or NotingEncoder()
         self.told = Told()
-        self.live: list[tuple[str, int]] = []
-        """What the second encode was asked for, once for each change."""
+        self.live: list[tuple[str, int]] = []  # what the second encode was asked for, once for each change
         self.viewers = FrameFanout(lambda *_: looks, lambda *_: looks, self.clock, self.simplify)
         self.relief = LoadShedder(settings, self.encoder, self.viewers, clock=self.clock, emit=self.told)
 

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-type Picture = NDArray[np.uint8]
-"""Height x width x 3, RGB."""
+type Picture = NDArray[np.uint8]  # height x width x 3, RGB
 
 FONT = "DejaVuSans.ttf"
 WIDTH, HEIGHT = 1280, 720

@@ -43,10 +43,8 @@ def judged_sound(
     return SourceWorker(source, tracker.clock, supervision=DeviceSupervision(DeviceLocator(), health)), health
 
 
-BLOCK = 960
-"""Samples that a device gives at once: 20 ms."""
-LATE_S = 0.005
-"""How long after its last sample was captured a block is here."""
+BLOCK = 960  # samples that a device gives at once: 20 ms
+LATE_S = 0.005  # how long after its last sample was captured a block is here
 
 type Chunk = tuple[float, Samples, bool]
 """When its first sample is captured, in seconds after opening; the samples; whether some before them are lost."""

@@ -13,8 +13,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-_HEADER_SIZE, _STRIDE, _COLOURS = 0, 12, 19
-"""Fields of an XWD header, each of four bytes, big-endian."""
+_HEADER_SIZE, _STRIDE, _COLOURS = 0, 12, 19  # fields of an XWD header, each of four bytes, big-endian
 
 
 class Xvfb:

@@ -30,8 +30,7 @@ WIDTH, HEIGHT, RATE = 320, 240, 10
 SECONDS = 6
 NAME = "MS2109 HDMI capture stick"
 SLATE_WITHIN_S, BACK_WITHIN_S = 1.0, 3.0
-DARK = 75
-"""A slate's mean luma is below it, a live picture's of the rig above."""
+DARK = 75  # a slate's mean luma is below it, a live picture's of the rig above
 PATIENCE = """
 [patience.slides]
 black_s = 2

@@ -32,8 +32,7 @@ from tests.support.processes import asked, figures
 from tests.support.waiting import wait_for
 
 JOURNALD = "/usr/lib/systemd/systemd-journald"
-SHOWN_S = ASK_S + 2.0
-"""By when it is shown who uses a device: a question, and a look."""
+SHOWN_S = ASK_S + 2.0  # by when it is shown who uses a device: a question, and a look
 USBDEVFS_RESET = ord("U") << 8 | 20
 
 
