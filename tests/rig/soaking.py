@@ -30,7 +30,6 @@ LAST_S = 3.0  # what is recorded after the last cycle
 LOSSES = frozenset({"frames-dropped", "frames-lost", "sound-gap", "sound-lost", "recording-gap"})
 """Events of something that is missing in the recording, beside the gaps of sources that were pulled."""
 
-type Do = Callable[[], object]
 type Say = Callable[[str], object]
 
 
@@ -40,7 +39,7 @@ class Disturbance:
 
     at: float
     what: str
-    do: Do
+    do: Callable[[], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +101,9 @@ def soak(
     session = LiveSession(home, LOOPBACK, destination, profile, settings, sources)
     run = Soaked(cycles, seconds / cycles)
     try:
-        session.told.wait_for(_is_live, FIRST_S)
+        session.told.wait_for(lambda line: line.get("kind") == "destination-live", FIRST_S)
         disturbances = sorted([*server_comes_and_goes(server), *more], key=lambda one: one.at)
-        _Run(home, session, run, disturbances, say).go()
+        _record(home, session, run, disturbances, say)
         say("ending")
         session.stop()
         _take_stock(session, run)
@@ -113,55 +112,35 @@ def soak(
     return run
 
 
-def _is_live(line: Line) -> bool:
-    return line.get("kind") == "destination-live"
+def _record(home: Path, session: LiveSession, run: Soaked, disturbances: Sequence[Disturbance], say: Say) -> None:
+    """Do one thing after the other in each cycle, and take samples in between."""
+    process, began_s = psutil.Process(session.recorder), time.monotonic()
+    every_s = max(LEAST_EVERY_S, run.cycles * run.cycle_s / MOST_SAMPLES)
 
-
-class _Run:
-    """The cycles: one thing after the other, with samples in between."""
-
-    def __init__(
-        self, home: Path, session: LiveSession, run: Soaked, disturbances: Sequence[Disturbance], say: Say
-    ) -> None:
-        self._home = home
-        self._say = say
-        self._session = session
-        self._run = run
-        self._disturbances = disturbances
-        self._process = psutil.Process(session.recorder)
-        self._began_s = time.monotonic()
-        self._every_s = max(LEAST_EVERY_S, run.cycles * run.cycle_s / MOST_SAMPLES)
-
-    def go(self) -> None:
-        for cycle in range(self._run.cycles):
-            for one in self._disturbances:
-                self._sample_until((cycle + one.at) * self._run.cycle_s)
-                one.do()
-                self._note(one.what)
-        self._sample_until(self._run.cycles * self._run.cycle_s + LAST_S)
-
-    def _note(self, what: str) -> None:
-        line = f"{time.monotonic() - self._began_s:.1f} s: {what}"
-        self._run.done.append(line)
-        self._say(f"{line}; {self._run.samples[-1].own_mb:.1f} MB" if self._run.samples else line)
-
-    def _sample_until(self, at_s: float) -> None:
-        while (now_s := time.monotonic() - self._began_s) < at_s:
+    def sample_until(at_s: float) -> None:
+        while (now_s := time.monotonic() - began_s) < at_s:
             with contextlib.suppress(FileNotFoundError, psutil.NoSuchProcess):  # a child that has just ended
-                self._run.samples.append(self._sample(now_s))
-            time.sleep(max(0.0, min(self._every_s, at_s - now_s)))
+                now, is_calm = held(process), _is_calm(session)
+                run.samples.append(Sample(round(now_s, 2), *now, log_bytes=log_bytes(home), is_calm=is_calm))
+            time.sleep(max(0.0, min(every_s, at_s - now_s)))
 
-    def _sample(self, at_s: float) -> Sample:
-        now = held(self._process)
-        return Sample(round(at_s, 2), *now, log_bytes=log_bytes(self._home), is_calm=self._is_calm())
+    for cycle in range(run.cycles):
+        for one in disturbances:
+            sample_until((cycle + one.at) * run.cycle_s)
+            one.do()
+            line = f"{time.monotonic() - began_s:.1f} s: {one.what}"
+            run.done.append(line)
+            say(f"{line}; {run.samples[-1].own_mb:.1f} MB" if run.samples else line)
+    sample_until(run.cycles * run.cycle_s + LAST_S)
 
-    def _is_calm(self) -> bool:
-        status = next((line for _, line in reversed(self._session.told.lines) if line["type"] == "status"), None)
-        if status is None or status["state"] != "live":
-            return False
-        destinations = status["destinations"]
-        assert isinstance(destinations, list)
-        return all(line["state"] == "live" for line in destinations)
+
+def _is_calm(session: LiveSession) -> bool:
+    status = next((line for _, line in reversed(session.told.lines) if line["type"] == "status"), None)
+    if status is None or status["state"] != "live":
+        return False
+    destinations = status["destinations"]
+    assert isinstance(destinations, list)
+    return all(line["state"] == "live" for line in destinations)
 
 
 def log_bytes(home: Path) -> int:

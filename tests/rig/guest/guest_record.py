@@ -31,13 +31,6 @@ SECONDS = 6
 NAME = "MS2109 HDMI capture stick"
 SLATE_WITHIN_S, BACK_WITHIN_S = 1.0, 3.0
 DARK = 75  # a slate's mean luma is below it, a live picture's of the rig above
-PATIENCE = """
-[patience.slides]
-black_s = 2
-
-[patience.microphone]
-silence_s = 2
-"""
 
 
 def words(home: Path, *more: str) -> list[str]:
@@ -138,9 +131,8 @@ def test_a_camera_and_a_microphone_are_in_the_archive_whole_and_without_a_word_o
     stick.plug(1)
     listed(CAMERA, STICK_SOUND)
     home = configured(tmp_path, fps=15)
-    done = command.liput(
-        home, *words(home, "--video", CAMERA, "--audio", STICK_SOUND, "--for", f"{SECONDS}s"), timeout=100
-    )
+    asked = words(home, "--video", CAMERA, "--audio", STICK_SOUND, "--for", f"{SECONDS}s")
+    done = command.liput(home, *asked, timeout=100)
     lines = command.lines(done.stdout)
     assert (done.returncode, lines[-1]["degraded"]) == (0, []), (lines, done.stderr)
     assert [line["kind"] for line in command.of_type(lines, "event")] == [
@@ -167,7 +159,7 @@ def test_a_camera_and_a_microphone_are_in_the_archive_whole_and_without_a_word_o
 
 def test_each_fault_of_a_sessions_devices_is_an_event_while_it_records(stick: RigDevice, tmp_path: Path) -> None:
     plugged(stick, 1, STICK_SOUND)
-    home = configured(tmp_path, more=PATIENCE)
+    home = configured(tmp_path, more="[patience.slides]\nblack_s = 2\n[patience.microphone]\nsilence_s = 2\n")
     for role, device in (("slides", STICK), ("microphone", STICK_SOUND)):
         assert command.liput(home, "devices", "assign", role, device).returncode == 0
     with recorded(home) as room:
@@ -319,10 +311,7 @@ def loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def conference_command_at_a_terminal(words: str, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Run it as root, at a terminal where somebody says yes; return the exit status.
-
-    Who is before which terminal is tried in `tests/agent/terminal/test_terminal.py`: this one has no job control.
-    """
+    """Run it as root, at a terminal where somebody says yes; return the exit status."""
     ours, theirs = os.openpty()
     try:
         os.write(ours, b"y\n")
