@@ -112,7 +112,7 @@ class Lab:
             for pipe in (process.stdin, process.stdout):
                 if pipe:
                     pipe.close()
-            process.wait(10)
+            process.wait(60)
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -21,7 +21,7 @@ from recorder.running.runtime_directory import RUNTIME_VARIABLE as RUNTIME
 from tests.rig.sampling import IN_GUEST
 from tests.support import forked
 from tests.support.recorders import kill_recorders
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE_S, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 LIPUT = (sys.executable, "-P", "-m", "agent.cli.main")
@@ -40,7 +40,7 @@ def environment(home: Path, more: Mapping[str, str] | None = None) -> dict[str, 
 
 
 def liput(
-    home: Path, *arguments: str | Path, timeout: float = 60, more: Mapping[str, str] | None = None
+    home: Path, *arguments: str | Path, timeout: float = 2 * PATIENCE_S, more: Mapping[str, str] | None = None
 ) -> "subprocess.CompletedProcess[str]":
     """Run a command to its end, forked from a server that has loaded it; `more` is added to its environment."""
     words = [*map(str, arguments)]
@@ -51,7 +51,7 @@ def liput(
 
 
 def started(
-    home: Path, *arguments: str | Path, timeout: float = 60, more: Mapping[str, str] | None = None
+    home: Path, *arguments: str | Path, timeout: float = 2 * PATIENCE_S, more: Mapping[str, str] | None = None
 ) -> "subprocess.CompletedProcess[str]":
     """Start a command like a shell does, and run it to its end; `more` is added to its environment."""
     return _run([*LIPUT, *map(str, arguments)], home, timeout, more)
@@ -160,7 +160,7 @@ class Running:
         wait_for(lambda: "pipe" in status.read_text() or unread(pipe) >= room)
         assert unread(pipe) >= before
 
-    def wait_for_exit(self, timeout: float = 60) -> int:
+    def wait_for_exit(self, timeout: float = 2 * PATIENCE_S) -> int:
         """Return the exit status without reading what is written."""
         return self._process.wait(timeout)
 
@@ -174,7 +174,7 @@ class Running:
         kill_recorders(self.runtime)
         os.killpg(self._process.pid, signal.SIGKILL)
 
-    def wait(self, timeout: float = 60) -> int:
+    def wait(self, timeout: float = 2 * PATIENCE_S) -> int:
         """Read the rest of the output and return the exit status."""
         for _ in self.read():
             pass

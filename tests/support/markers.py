@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource
 from capture.sources.worker import AudioWorker
 from capture.synthetic.marks import BLOCKS, CHECK_BITS, LAMP, NUMBER, RelativeArea, number_bits
+from tests.support.waiting import PATIENCE_S
 
 type Luma = NDArray[np.uint8]
 
@@ -90,7 +91,7 @@ def _moving_mean(values: NDArray[np.complex128] | NDArray[np.float64]) -> NDArra
 def blocks_of(source: AudioSource | AudioWorker, seconds: float) -> list[AudioBlock]:
     """Return the blocks that an open source gives, until they are so long together."""
     blocks: list[AudioBlock] = []
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while sum(len(block.samples) for block in blocks) < seconds * SAMPLE_RATE:
         assert time.monotonic() < deadline
         block = source.read(0.5)

@@ -32,7 +32,7 @@ from recorder.session.hooks import SessionHook, SessionHooks
 from recorder.session.session import Session
 from tests.support import markers, media
 from tests.support.plans import session_plan
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE_S, wait_for
 
 PROFILE = BUILT_IN_PROFILES["240p15"]
 WIDTH, HEIGHT, RATE = PROFILE.width, PROFILE.height, PROFILE.fps
@@ -182,7 +182,7 @@ class Armed:
 
     def __exit__(self, *exc: object) -> None:
         self.session.stop()
-        self._thread.join(30)
+        self._thread.join(PATIENCE_S)
         assert not self._thread.is_alive()
 
     def until(self, *states: SessionState) -> None:
@@ -193,7 +193,7 @@ class Armed:
 
     def end(self) -> SessionResult:
         self.session.stop()
-        self._thread.join(30)
+        self._thread.join(PATIENCE_S)
         assert self.result, self.error
         return self.result
 

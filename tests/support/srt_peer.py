@@ -19,6 +19,7 @@ from recorder.live.destination import LiveDestination
 from tests.net.lab import LOOPBACK, Place
 from tests.support.encoded import SmallEncoder
 from tests.support.streams import Events, Pump
+from tests.support.waiting import PATIENCE_S
 
 
 def free_udp_port() -> int:
@@ -59,7 +60,7 @@ class SrtPeer:
         if self._process:
             self._process.send_signal(signal.SIGCONT)
             self._process.send_signal(how)
-            self._process.wait(10)
+            self._process.wait(PATIENCE_S)
             self._process = None
 
 

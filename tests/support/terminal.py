@@ -17,6 +17,7 @@ from typing import Self
 from recorder.running.runtime_directory import RUNTIME_VARIABLE as RUNTIME
 from tests.support.command import LIPUT, environment
 from tests.support.recorders import kill_recorders
+from tests.support.waiting import PATIENCE_S
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -77,14 +78,14 @@ class Terminal:
     def press(self, keys: str) -> None:
         os.write(self._master, keys.encode())
 
-    def until(self, pattern: str, timeout_s: float = 30.0) -> None:
+    def until(self, pattern: str, timeout_s: float = PATIENCE_S) -> None:
         """Read until what is shown matches `pattern`."""
         deadline = time.monotonic() + timeout_s
         while not re.search(pattern, self.text):
             assert time.monotonic() < deadline, f"no {pattern!r} in {self.text[-2000:]!r}"
             self._read()
 
-    def wait(self, timeout_s: float = 30.0) -> int:
+    def wait(self, timeout_s: float = PATIENCE_S) -> int:
         """Read until the command ends; return its exit status."""
         deadline = time.monotonic() + timeout_s
         while self._process.poll() is None:
