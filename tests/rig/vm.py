@@ -100,7 +100,7 @@ def _serve_files(cleanup: contextlib.ExitStack, socket_path: Path, directory: Pa
     )  # fmt: skip
     cleanup.callback(server.wait)
     cleanup.callback(server.terminate)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not socket_path.exists():
         if server.poll() is not None or time.monotonic() > deadline:
             raise CannotStart(f"virtiofsd for {directory} did not start")
