@@ -12,11 +12,10 @@ from statistics import mean
 import pytest
 
 from devices.uplink.model import UplinkBudget
-from tests.net import uplink_faults
 from tests.net.lab import Lab
 from tests.net.looked import look, measured
 from tests.net.speed_server import How, serving
-from tests.net.uplink_faults import FAULTS
+from tests.net.uplink_faults import FAULTS, room, settings
 from tests.support.rtmp_server import NginxRtmp
 from tests.support.srt_peer import SrtPeer
 from tests.support.waiting import wait_for
@@ -24,7 +23,6 @@ from tests.support.waiting import wait_for
 pytestmark = [pytest.mark.alone("it judges the speed of links", lane="links"), pytest.mark.server, pytest.mark.slow]
 
 SRT_PORT = 9000
-DESTINATION = '[destinations.campus]\nurl = "rtmp://{host}:{port}/live"\ntest = true\n'
 
 
 @pytest.fixture
@@ -33,17 +31,11 @@ def lab() -> Iterator[Lab]:
         yield lab
 
 
-def settings(folder: Path, text: str) -> None:
-    (folder / "liput.toml").write_text(text)
-    (folder / "keys.toml").touch(0o600)
-    (folder / "keys.toml").write_text('campus = "good"\n')
-
-
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_is_told_by_its_own_reason_within_ten_seconds(tmp_path: Path, name: str) -> None:
     fault = FAULTS[name]
-    uplink_faults.settings(tmp_path, fault)
-    with uplink_faults.room(tmp_path) as place:
+    settings(tmp_path, fault.url)
+    with room(tmp_path) as place:
         fault.make(place)
         found, took_s = look(place.lab, "internet", tmp_path)
     assert found["internet: campus"]["code"] == fault.told, found
@@ -54,13 +46,12 @@ def test_a_fault_is_told_by_its_own_reason_within_ten_seconds(tmp_path: Path, na
 
 
 def test_a_narrow_link_with_a_long_queue_is_told_with_the_profile_that_fits(lab: Lab, tmp_path: Path) -> None:
-    lab.link(up={"rate": 4e6, "delay_s": 0.01, "queue_s": 0.4}, down={"rate": 4e6, "delay_s": 0.01, "queue_s": 0.4})
+    lab.both(rate=4e6, delay_s=0.01, queue_s=0.4)
     # What fills a queue whatever it costs is what most servers and PCs have.
     way = ["ip", "route", "replace", lab.server.address, "dev", "wan", "congctl", "cubic"]
     subprocess.run([*lab.pc.enter, *way], check=True)
     with serving(tmp_path / "speed", How.WELL, lab.server) as server:
-        check = f'[check]\nserver = "{server.address}"\n'
-        settings(tmp_path, check + DESTINATION.format(host=lab.server.address, port=1935))
+        settings(tmp_path, f"rtmp://{lab.server.address}/live", f'[check]\nserver = "{server.address}"\n')
         found, took_s = look(lab, "uplink", tmp_path)
     uplink, latency = found["uplink"], found["uplink: latency"]
     assert (uplink["code"], uplink["verdict"], uplink["measured"]["fits"]) == ("too-slow", "failure", "480p15")
@@ -83,7 +74,7 @@ def test_a_test_stream_that_does_not_get_through_is_told(lab: Lab, tmp_path: Pat
     lab.link(up={"rate": 4e5})
     with NginxRtmp(tmp_path / "nginx", lab.server) as server:
         text = '[check]\nuplink = "ingest"\n[video]\nprofile = "480p15"\n'
-        settings(tmp_path, text + DESTINATION.format(host=lab.server.address, port=server.port))
+        settings(tmp_path, f"rtmp://{lab.server.address}:{server.port}/live", text)
         found, _ = look(lab, "uplink", tmp_path)
     result = found["uplink: campus"]
     assert result["code"] == "not-carried", result

@@ -159,8 +159,8 @@ FAULTS = {
 }  # fmt: skip
 
 
-def settings(folder: Path, fault: UplinkFault, more: str = "") -> None:
-    """Write settings with a destination that the fault keeps from being reached."""
-    (folder / "liput.toml").write_text(f'{more}\n[destinations.campus]\nurl = "{fault.url}"\n')
+def settings(folder: Path, url: str, more: str = "") -> None:
+    """Write settings with a destination, and its key."""
+    (folder / "liput.toml").write_text(f'{more}\n[destinations.campus]\nurl = "{url}"\ntest = true\n')
     (folder / "keys.toml").touch(0o600)
     (folder / "keys.toml").write_text('campus = "good"\n')

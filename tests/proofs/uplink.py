@@ -215,7 +215,7 @@ def _fault(name: str) -> dict[str, object]:
     """Make a fault, and return what was told of it, and how soon."""
     fault = FAULTS[name]
     with tempfile.TemporaryDirectory(prefix="liput-uplink-") as folder, room(Path(folder)) as place:
-        settings(Path(folder), fault)
+        settings(Path(folder), fault.url)
         fault.make(place)
         found, took_s = look(place.lab, "internet", Path(folder))
     code = found["internet: campus"]["code"]
