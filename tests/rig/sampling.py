@@ -7,7 +7,7 @@ from itertools import zip_longest
 
 IN_GUEST = "LIPUT_RIG_GUEST" in os.environ
 """Whether this is one of the rig's machines, of which tests/rig/guest-init says so."""
-COSTS: Mapping[str, int] = {"guest_record": 16, "guest_storage": 8, "guest_check": 5, "guest_capture": 4}
+COSTS: Mapping[str, int] = {"guest_record": 16, "guest_storage": 10, "guest_check": 8, "guest_capture": 5}
 """About how many seconds of the guest one test of a file takes: whole sessions, disks that fail. Of other files 3."""
 SAMPLE_S, ONE_MACHINE_S = 20, 60
 """How long the sample takes at most; and one machine for all: the start of another takes a processor a minute."""
