@@ -5,7 +5,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -56,14 +56,13 @@ def leave(
     written_s: float | None = None,
     uuid: UUID = UUID_,
     title: str = TITLE,
-    started_at: datetime = STARTED,
 ) -> Path:
     """Leave a part of a session: files of media by name, its events, written last `written_s` after the start."""
-    work = archive.begin(title, started_at, CONTEXT, uuid=uuid, part=part, offset_s=offset_s, copy=copy)
+    work = archive.begin(title, STARTED, CONTEXT, uuid=uuid, part=part, offset_s=offset_s, copy=copy)
     for name, source in media.items():
         shutil.copyfile(source, work.media / name)
         if written_s is not None:
-            moment = (started_at + timedelta(seconds=written_s)).timestamp()
+            moment = (STARTED + timedelta(seconds=written_s)).timestamp()
             os.utime(work.media / name, (moment, moment))
     work.events.write_bytes(b"".join(msgspec.json.encode(each) + b"\n" for each in events))
     work.release()
@@ -71,8 +70,8 @@ def leave(
 
 
 RATE = Fraction(30)
-SIZE = (320, 180)
-UNWRITTEN = 30  # packets that are not written yet when the kill comes
+UNWRITTEN = 30
+"""Packets that are not written yet when the kill comes."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def leave_killed(archive: Archive, left: Left, *, offset_s: float = 0.0, **more:
 class Material:
     """Packets of a picture that grows lighter from frame to frame, with a tone; a keyframe every second."""
 
-    def __init__(self, seconds: float, *, size: tuple[int, int] = SIZE) -> None:
+    def __init__(self, seconds: float, *, size: tuple[int, int] = (320, 180)) -> None:
         self.encoder = Encoder(
             VideoSettings(*size, RATE, ColorMatrix.BT601, 400_000, 400_000, keyframe_s=1.0), AudioSettings(2, 64_000)
         )
@@ -104,7 +103,7 @@ class Material:
 
     def _add(self, number: int, size: tuple[int, int]) -> None:
         frame = av.VideoFrame(*size, "yuv420p")
-        for plane, value in zip(frame.planes, ((16 + number) % 220 + 16, 128, 128), strict=True):
+        for plane, value in zip(frame.planes, ((number + 16) % 220 + 16, 128, 128), strict=True):
             plane.update(bytes([value]) * plane.buffer_size)
         self.packets += self.encoder.encode_video(frame, round(number / RATE / VIDEO_TIME_BASE))
         samples = np.arange(number * 1600, (number + 1) * 1600)
