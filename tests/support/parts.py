@@ -35,7 +35,7 @@ STARTERS = (
         f"tests.support.{name}"
         for name in (
             "archives", "bars", "browser", "buses", "command", "copies", "damage", "disks", "dossiers", "forked",
-            "health_log", "leftovers", "media", "muxed", "packets", "quota", "room", "rtmp_server",
+            "leftovers", "media", "muxed", "packets", "quota", "room", "rtmp_server",
             "s3", "scenes", "scripted_session", "servers", "sessions", "slides", "sound_server",
             "sources", "srt_peer", "sshd", "storage", "streamed", "streams", "terminal", "tracks", "web", "xvfb",
         )
