@@ -94,7 +94,7 @@ def write_settings(folder: Path, *places: Place, more: str = "") -> Path:
     (folder / "keys.toml").write_text("\n".join(keys))
     (folder / "keys.toml").chmod(0o600)
     file = folder / "liput.toml"
-    file.write_text("\n".join(lines))
+    file.write_text("\n".join((*lines, "")))
     return file
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from capture.source import ColorMatrix, Samples
 from config.errors import LiputError
 from config.settings.schema import RecordingSettings as RecordingSettings
-from devices.host.clock import SystemClock
+from devices.host.clock import Clock, SystemClock
 from recorder.archive.archive import Archive
 from recorder.encode.encoder import AudioSettings, Encoder
 from recorder.encode.x264 import VIDEO_TIME_BASE, VideoSettings
@@ -189,11 +189,12 @@ class OneFile(Replica):
         templates: Templates,
         *,
         on_failure: Callable[[LiputError], None],
+        clock: Clock | None = None,
         settings: RecordingSettings = FAST,
         waits: bool = False,
         file: Mp4File | None = None,
     ) -> None:
-        clock = SystemClock()
+        clock = clock or SystemClock()
         begun = Begun(uuid="uuid", title="Rapat", started_at=clock.now(), host="host", context=SessionContext())
         super().__init__(
             ReplicaPlace(Archive(path.parent, clock), WorkFolder(path.parent, begun)),

@@ -255,6 +255,9 @@ def test_verify_names_the_damaged_file_and_fails(
     assert [problem["file"] for problem in verdicts[package.id]["problems"]] == [MEDIA]
     assert f"{MEDIA} is changed" in liput("verify", package.id)
     assert (liput.status, "━" in liput.errors) == (1, False), "progress is for terminals"
+    *entries, done = command.lines(liput("fixity", "--json"))
+    assert (liput.status, done["damaged"], len(entries)) == (1, [package.id], 2), "as does a round of fixity"
+    assert command.lines(liput("fixity", "--log", "--json")) == entries
 
 
 def test_seal_tells_programs_of_each_as_recover_does(archive: Archive, program: Path, liput: Archivist) -> None:
