@@ -77,7 +77,7 @@ def test_a_session_does_not_wait_for_an_answer(room: Room, monkeypatch: pytest.M
 def test_a_script_is_not_asked_and_streams_what_the_speakers_refuse_only_where_it_says_so(
     room: Room, streamed: Path, although: bool
 ) -> None:
-    words = ("--consent", "refused", "--consent-note", "moderator", "--stream", "kampus")
+    words = ("--consent", "refused", "--consent-note", "moderator", "--stream", "kampus", "--for", "3s")
     done = command.liput(room.home, *SESSION, *words, *["--although-refused"] * although, "--archive", room.archive)
     assert done.returncode == 0, done.stderr
     assert any(streamed.iterdir()) == although

@@ -30,10 +30,10 @@ def test_it_records_streams_and_says_where(home: Path, temporary: Path) -> None:
     """The reserve of the settings is for lectures, and must not keep it from a small PC's /tmp."""
     settings = home / "liput.toml"
     settings.write_text('[archive]\nreserve = "900 TB"\n[video]\nprofile = "240p15"\nstep_down = false\n')
-    done = command.liput(home, "demo", "--for", "1s", "--config", settings, more={"TMPDIR": str(temporary)})
+    done = command.liput(home, "demo", "--for", "4s", "--config", settings, more={"TMPDIR": str(temporary)})
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     package = package_of(done.stdout)
-    assert frames(package) == 15
+    assert frames(package) == 60
     archives.validate_bag(package)
     last = done.stdout.splitlines()[-3:]
     assert re.fullmatch(r"Streamed to nginx on this machine: [\d.]+ [kM]B arrived\.", last[0])

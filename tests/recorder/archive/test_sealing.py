@@ -365,7 +365,7 @@ def test_the_health_of_its_time_its_devices_and_its_pc_is_kept(
 
 WISHES = SealOptions(
     slides=SlideOptions(
-        inputs=("slides",), layout="single", views={"single": SlidesView()}, languages=("ind", "eng"), text_s=60
+        inputs=("slides",), layout="single", views={"single": SlidesView()}, languages=("ind", "eng"), text_s=600
     ),
     report=ReportOptions(signers=("Staf Humas",)),
 )
@@ -394,7 +394,12 @@ def derived(package: Package) -> DerivedRecord:
     return msgspec.json.decode((package.folder / DERIVED_FILE).read_bytes(), type=DerivedRecord)
 
 
-def test_a_talk_is_sealed_with_all_that_can_be_made_of_it(archive: Archive, talk: Path) -> None:
+def test_a_talk_is_sealed_with_all_that_can_be_made_of_it(
+    archive: Archive, talk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "recorder.features.slides.chapters.SLIDE_DEADLINE_S", 240.0
+    )  # idle programs wait for all others
     calls: list[tuple[int, int]] = []
     with recorded_talk(archive, talk, WISHES) as work:
         package = archive.seal(work, TALK_FACTS, lambda *told: calls.append(told))

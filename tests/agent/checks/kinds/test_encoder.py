@@ -56,7 +56,8 @@ def test_a_second_encode_counts_where_the_session_has_one() -> None:
     assert taking(2.0, 3.9, streams=("youtube",), encode="shared")[0] == "ok"
 
 
-def test_it_is_measured_for_real_with_the_sources_of_the_session() -> None:
+def test_it_is_measured_for_real_with_the_sources_of_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoder, "LONGEST_S", 240.0)  # beside other tests it takes longer than on a free PC
     told: list[CheckProgress] = []
     now = situation(asked=SYNTHETIC)
     (result,) = encoder.measure(replace(now, on_progress=told.append))

@@ -278,7 +278,16 @@ def test_a_file_that_cannot_be_read_has_no_slides(tmp_path: Path) -> None:
 NOTHING = "", ""
 
 
-def read(picture: Path, languages: Sequence[str] = ("ind", "eng"), seconds: float = 60, **more: str) -> tuple[str, str]:
+@pytest.fixture(autouse=True)
+def _any_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "recorder.features.slides.chapters.SLIDE_DEADLINE_S", 240.0
+    )  # idle programs wait for all others
+
+
+def read(
+    picture: Path, languages: Sequence[str] = ("ind", "eng"), seconds: float = 240, **more: str
+) -> tuple[str, str]:
     return read_slide(picture, languages, time.monotonic() + seconds, **more)
 
 
