@@ -397,9 +397,8 @@ def derived(package: Package) -> DerivedRecord:
 def test_a_talk_is_sealed_with_all_that_can_be_made_of_it(
     archive: Archive, talk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "recorder.features.slides.chapters.SLIDE_DEADLINE_S", 240.0
-    )  # idle programs wait for all others
+    # It runs idle, and waits for all other programs.
+    monkeypatch.setattr("recorder.features.slides.chapters.SLIDE_DEADLINE_S", 240.0)
     calls: list[tuple[int, int]] = []
     with recorded_talk(archive, talk, WISHES) as work:
         package = archive.seal(work, TALK_FACTS, lambda *told: calls.append(told))

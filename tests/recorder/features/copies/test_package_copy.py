@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -237,6 +238,21 @@ def test_another_package_of_that_name_stays(place: Place, package: Package, tmp_
     with copies.refused(CopyReason.NAME_TAKEN):
         copies.copy(package, place)
     assert problems(place, theirs) == []
+
+
+def test_a_copy_that_has_more_is_not_replaced(large: Package, tmp_path: Path) -> None:
+    less = Path(shutil.copytree(large.folder, tmp_path / "kurang"))
+    (less / EXTRA).unlink()
+    copies.rewrite(
+        less,
+        bag.MANIFEST_FILE,
+        lambda lines: b"".join(
+            line for line in lines.splitlines(keepends=True) if not line.endswith(f"{EXTRA}\n".encode())
+        ),
+    )
+    here, there = package_copy.list_local(less), package_copy.list_local(large.folder)
+    assert not package_copy.may_replace(here, less, there)
+    assert package_copy.may_replace(there, large.folder, here)
 
 
 @pytest.mark.parametrize("place", ["s3"], indirect=True)

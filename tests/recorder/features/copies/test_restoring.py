@@ -87,6 +87,20 @@ def test_a_copy_that_is_damaged_itself_is_not_used(archive: Archive, large: Pack
     assert not (archive.root / DAMAGED).exists()
 
 
+def test_another_package_here_is_not_replaced_however_damaged(
+    archive: Archive, large: Package, nas: Place, program: Path, tmp_path: Path
+) -> None:
+    copies.copy(large, nas)
+    other = archives.seal_one(archives.archive_at(tmp_path / "lain"), program)
+    shutil.rmtree(large.folder)
+    shutil.copytree(other.folder, large.folder)
+    copies.flip(large.folder / bag.MANIFEST_FILE, 3)
+    before = snapshot(large.folder)
+    with copies.refused(CopyReason.NAME_TAKEN):
+        restore(archive, large, nas)
+    assert snapshot(large.folder) == before
+
+
 @pytest.mark.parametrize(
     ("damaged", "at", "of_copy", "title"),
     [(EXTRA, 5_000_000, False, "Judul yang benar"), (RECORDING_FILE, 20, True, "Rapat Besar")],

@@ -280,14 +280,11 @@ NOTHING = "", ""
 
 @pytest.fixture(autouse=True)
 def _any_pace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "recorder.features.slides.chapters.SLIDE_DEADLINE_S", 240.0
-    )  # idle programs wait for all others
+    # It runs idle, and waits for all other programs.
+    monkeypatch.setattr("recorder.features.slides.chapters.SLIDE_DEADLINE_S", 240.0)
 
 
-def read(
-    picture: Path, languages: Sequence[str] = ("ind", "eng"), seconds: float = 240, **more: str
-) -> tuple[str, str]:
+def read(picture: Path, languages: Sequence[str] = ("ind", "eng"), seconds: float = 99, **more: str) -> tuple[str, str]:
     return read_slide(picture, languages, time.monotonic() + seconds, **more)
 
 
