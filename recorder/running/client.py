@@ -72,6 +72,8 @@ class _Client:
         try:
             self._socket.settimeout(timeout_s)
             self._socket.sendall(line)
+        except BrokenPipeError:
+            pass  # it has closed, maybe after a refusal: what it has said is read next
         except OSError:
             raise lost_error(self._id, "takes no command") from None
 
