@@ -33,6 +33,11 @@ export async function ask(method, path, body, headers = {}) {
 /** A word of its own for each press, so that a request that is sent twice does one thing. */
 export const once = () => ({ "Idempotency-Key": crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}` });
 
+/** Let a button rest while `isHeld`, as live messages say, which may be newer than the reply to its press. */
+export function hold(button, isHeld) {
+  button.disabled = button.isHeld = isHeld;
+}
+
 /** Do something that a button asked for: the button rests meanwhile, and what is refused is said.
 
     Where the speakers refuse to be shown, a button does `although` instead. */
@@ -45,7 +50,7 @@ export async function doing(button, action, although) {
     complain(error, ...(error.isOfConsent ? [press(t("consent.although"), () => doing(button, although))] : []));
     return null;
   } finally {
-    button.disabled = false;
+    button.disabled = Boolean(button.isHeld);
   }
 }
 

@@ -1,6 +1,6 @@
 // The check before a session: what is not right comes first, with what to do about it.
 
-import { ask, complain, doing, Refused } from "./api.js";
+import { ask, complain, doing, hold, Refused } from "./api.js";
 import { el, keep, make, onSubmit, say } from "./dom.js";
 import { byGravity, rowOf, verdictOf } from "./findings.js";
 import { live } from "./live.js";
@@ -37,11 +37,9 @@ function show(found) {
   keep(el("fine"), fine, key, create);
 }
 
-let isRunning = false;
-
 /** Show a run that goes on, or what the last one found. */
 function take({ running, last, problem }) {
-  el("run").disabled = isRunning = running;
+  hold(el("run"), running);
   show(last);
   if (running) say(el("progress"), t("check.running"));
   if (problem) complain(new Refused(0, problem));
@@ -50,10 +48,7 @@ function take({ running, last, problem }) {
 const wish = () => ({ quick: el("quick").checked,
   have: [...document.querySelectorAll("input[name=have]:checked")].map((box) => box.value) });
 
-onSubmit(el("check"), async () => {
-  await doing(el("run"), () => ask("POST", "/checks", wish()));
-  el("run").disabled = isRunning; // as live messages say, which may be newer than the reply
-});
+onSubmit(el("check"), () => doing(el("run"), () => ask("POST", "/checks", wish())));
 live.addEventListener("check-run", ({ detail }) => take(detail));
 
 let wasLost = false; // a run that ended while nothing was heard of Liput is asked for

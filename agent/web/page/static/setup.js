@@ -1,6 +1,6 @@
 // The first run: steps that may be left out and come back to.
 
-import { ask, complain, doing, Refused } from "./api.js";
+import { ask, complain, doing, hold, Refused } from "./api.js";
 import { el, keep, make, onSubmit, say } from "./dom.js";
 import { byGravity, rowOf, verdictOf } from "./findings.js";
 import { live } from "./live.js";
@@ -75,16 +75,12 @@ const SAVES = {
   },
 };
 for (const form of steps) {
-  onSubmit(form, async () => {
-    await doing(form.querySelector(".primary"), form.querySelector("fieldset:disabled") ? next : SAVES[form.dataset.step]);
-    el("rehearse").disabled = isRehearsing; // as live messages say, which may be newer than the reply
-  });
+  onSubmit(form, () =>
+    doing(form.querySelector(".primary"), form.querySelector("fieldset:disabled") ? next : SAVES[form.dataset.step]));
 }
 
-let isRehearsing = false;
-
 function showRehearsal({ running, last, problem }) {
-  el("rehearse").disabled = isRehearsing = running;
+  hold(el("rehearse"), running);
   say(el("rehearsing"), running ? t("check.running") : "");
   const found = running ? null : last;
   el("verdict").hidden = !found;

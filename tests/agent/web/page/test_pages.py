@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -89,19 +90,31 @@ def checked(words: Sequence[str], _file: Path | None) -> tuple[None, str]:
 
 
 def test_a_check_is_run_and_what_people_saw_themselves_counts(chromium: Browser, room: Room) -> None:
+    ends = threading.Event()
+
+    def slowly(words: Sequence[str], settings: Path | None) -> tuple[None, str]:
+        assert ends.wait(60)
+        return checked(words, settings)
+
     with (
-        web.serving(config_file=room.settings, runs=CommandRuns(checked)) as served,
+        web.serving(config_file=room.settings, runs=CommandRuns(slowly)) as served,
         browsers.browsing(chromium, served.ticket()) as (page, _),
     ):
         page.goto(f"{served.origin}/check")
         expect(page.get_by_text(say("check.never"))).to_be_visible()
-        page.get_by_role("button", name=say("check.run")).click()
+        start = page.get_by_role("button", name=say("check.run"))
+        with page.expect_response("**/checks"):
+            start.click()
+        expect(page.locator("#progress")).to_have_text(say("check.running"))
+        expect(start).to_be_disabled()
+        ends.set()
         rows = page.locator("#problems li")
         expect(rows).to_have_count(2)
+        expect(start).to_be_enabled()
         expect(rows.first).to_contain_text(say("verdict.failure"))  # what keeps a session from beginning comes first
         expect(rows.last).to_contain_text(say("check.part.tripod"))
         rows.last.get_by_label(say("check.seen")).check()
-        page.get_by_role("button", name=say("check.run")).click()
+        start.click()
         expect(rows).to_have_count(1)
         assert say("check.part.tripod") in (page.locator("#fine").text_content() or "")
 
