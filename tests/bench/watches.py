@@ -12,7 +12,7 @@ import av
 
 from capture.detectors.source_health import patience_for
 from capture.media.jpeg import JpegDecoder
-from capture.media.pictures import plane_views, tag_frame
+from capture.media.pictures import copy_planes, plane_views, tag_frame
 from capture.source import ColorMatrix, Frame, Size, VideoFormat, VideoSource
 from capture.sources.worker import VideoWorker
 from config.settings.schema import Settings
@@ -110,6 +110,5 @@ def _decoded(jpegs: Sequence[bytes]) -> Iterator[av.VideoFrame]:
 def _kept(picture: av.VideoFrame) -> av.VideoFrame:
     """Return a copy, which outlives the decoder's own frame."""
     copy = av.VideoFrame(picture.width, picture.height, picture.format.name)
-    for source, target in zip(plane_views(picture), plane_views(copy), strict=True):
-        target[:] = source
+    copy_planes(plane_views(picture), plane_views(copy))
     return tag_frame(copy, ColorMatrix.BT601)
