@@ -111,24 +111,35 @@ class ArchiveIndex:
             raise StateError(f"The index {self.path} cannot be used: {error.strerror}") from None
 
     def _open(self) -> sqlite3.Connection:
-        if self._connection is None:
+        if self._connection is None or not _is_of_this_version(self._connection):
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with self._locked():
+                return self._connect()
+        return self._connection
+
+    def _connect(self) -> sqlite3.Connection:
+        if self._connection is None:
             self._connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
             self._connection.execute("PRAGMA journal_mode = WAL")  # readers do not wait for a writer
             self._connection.execute("PRAGMA synchronous = NORMAL")
         if not _is_of_this_version(self._connection):
             self._connection.execute("BEGIN IMMEDIATE")
             with self._connection:
-                if not _is_of_this_version(self._connection):  # another process has not just made it
-                    for statement in _TABLES.split(";"):
-                        self._connection.execute(statement)
+                for statement in _TABLES.split(";"):
+                    self._connection.execute(statement)
         return self._connection
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Keep other processes from making the file; SQLite waits for none while it changes the journal's mode."""
+        with self.path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def _throw_away(self) -> None:
         """Remove a damaged file, unless another process has just done so."""
         self.close()
-        with self.path.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with self._locked():
             with contextlib.suppress(sqlite3.DatabaseError):
                 if self._is_sound():
                     return
@@ -137,7 +148,7 @@ class ArchiveIndex:
                 Path(f"{self.path}{end}").unlink(missing_ok=True)
 
     def _is_sound(self) -> bool:
-        connection = self._open()
+        connection = self._connect()
         connection.execute("SELECT count(*) FROM packages, months, words WHERE 0")
         connection.execute("INSERT INTO words (words) VALUES ('integrity-check')")
         return bool(connection.execute("PRAGMA quick_check (1)").fetchone() == ("ok",))

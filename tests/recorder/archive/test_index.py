@@ -6,7 +6,9 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -166,6 +168,20 @@ def test_an_archive_that_is_not_there_has_nothing_and_a_file_is_none(tmp_path: P
         pytest.raises(StateError, match="cannot be used"),
     ):
         search_archive(index, ["senat"])
+
+
+def test_two_that_open_a_new_index_at_once_wait_for_each_other(tmp_path: Path) -> None:
+    """SQLite refuses one of them at once, however long it may wait; that happens in one round of ten."""
+
+    def refresh(folder: Path) -> int:
+        both.wait()
+        with ArchiveIndex(tmp_path, folder) as index:
+            return index.refresh()
+
+    both = threading.Barrier(4)
+    with ThreadPoolExecutor(4) as threads:
+        for number in range(50):
+            assert list(threads.map(refresh, [tmp_path / str(number)] * 4)) == [0] * 4
 
 
 REINDEX = """
