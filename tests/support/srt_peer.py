@@ -33,14 +33,25 @@ class SrtPeer:
     """One end of SRT at `port`; `parameters` are those of its address ("passphrase=...&streamid=...")."""
 
     def __init__(self, file: Path, port: int, mode: str, parameters: str = "", *, place: Place = LOOPBACK) -> None:
-        self.file, self.port = file, port
+        self.file, self.port, self._mode = file, port, mode
         self._enter = place.enter
         self._address = f"srt://{place.address}:{port}?mode={mode}&latency=200"
         self._address += f"&{parameters}" if parameters else ""
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        words = [*self._enter, "srt-live-transmit", "-q", "-a:no", "-chunk:1316", self._address, "file://con"]
+        # One that is refused before it waits for events misses that; so a caller has 15 s to be connected.
+        patience = ["-t:15", "-tm:1"] if self._mode == "caller" else []
+        words = [
+            *self._enter,
+            "srt-live-transmit",
+            "-q",
+            "-a:no",
+            *patience,
+            "-chunk:1316",
+            self._address,
+            "file://con",
+        ]
         with self.file.open("ab") as into:
             self._process = subprocess.Popen(words, stdout=into, stderr=subprocess.DEVNULL)
 
