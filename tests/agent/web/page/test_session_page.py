@@ -110,6 +110,7 @@ def stop_is_taken_back(page: Page) -> None:
 def test_a_daemon_that_is_killed_or_hangs_is_said_and_costs_the_session_nothing(looked: Visit) -> None:
     served, page = looked.served, looked.open()
     session = arm(served)
+    expect(light(page)).to_have_text(say("light.armed"))  # before, another button is called so
     press(page, "start.record")
     expect(light(page)).to_have_text(say("light.recording"))
     mark(page, "Sebelum")
