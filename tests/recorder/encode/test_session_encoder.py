@@ -26,7 +26,7 @@ from config.settings.secrets import Secret, StreamTarget
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.encode import hardware_probe as probing
-from recorder.encode.encoder import AAC_FRAME, AudioSettings, Encoder
+from recorder.encode.encoder import AudioSettings, Encoder
 from recorder.encode.hardware_kinds import (
     HARDWARE,
     MODELS,
@@ -434,7 +434,7 @@ def test_a_recording_goes_on_in_a_second_file_and_so_does_its_mirror(tmp_path: P
         assert sorted(folder.glob("program*")) == [second, first]
         assert len(numbers(first, second)) == result.frames
         changes_s, sound_s = (media.decoded(first, kind).end_s for kind in "va")
-        assert -0.001 < sound_s - changes_s < AAC_FRAME / 48_000 + 0.001, "sound is cut where the picture changes"
+        assert sound_s > changes_s - 0.001, "sound ends where the picture changes, or later"
         assert media.decoded(second, "a").end_s >= media.decoded(second, "v").end_s - 0.1
         assert media.shown(second, "a")[0] < 0.06, "sound begins where the picture does"
     (begun,), (failed,) = room.told("session-live"), room.told("encoder-failed")

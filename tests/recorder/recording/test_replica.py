@@ -9,6 +9,7 @@ import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from config.errors import LiputError, StorageError
 from config.settings.schema import RecordingSettings as RecordingSettings
 from config.settings.schema import read_settings
 from devices.host.clock import NANOSECONDS, SystemClock
+from recorder.encode.encoder import AAC_FRAME
 from recorder.model.packet import EncodedPacket
 from recorder.recording.failover import WATCH_S
 from recorder.recording.mp4_file import Mp4File
@@ -72,6 +74,15 @@ def test_a_closed_recording_is_an_ordinary_mp4_with_every_picture(tmp_path: Path
     shown = json.loads(media.run("ffprobe", *words, recording.path))
     for part in (shown["format"], *shown["streams"]):  # without it players say 1904
         assert before <= datetime.fromisoformat(part["tags"]["creation_time"]) <= datetime.now(UTC)
+
+
+def test_sound_from_a_change_of_format_on_belongs_to_the_next_file(tmp_path: Path) -> None:
+    recording = Fed(tmp_path / "a.mp4")
+    recording.until = Fraction(2)
+    recording.feed(0, 90)
+    recording.close()
+    assert media.decoded(recording.path, "v").end_s > 2.5, "pictures know their format"
+    assert 0 <= media.decoded(recording.path, "a").end_s - 2 < AAC_FRAME / 48_000
 
 
 @pytest.mark.parametrize("count", [1, 117])
