@@ -86,6 +86,8 @@ from tests import reference
 from tests.proofs import live_table
 from tests.support.pages import ALARMS, CHECK, CLI, CONTROL, DEVICES, REQUEST, ROOT, SCHEDULE, SETTINGS, rows, section
 
+pytestmark = pytest.mark.computing
+
 # Faults and lines of the health log
 
 

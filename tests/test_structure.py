@@ -11,6 +11,8 @@ import pytest
 
 from tests import prose
 
+pytestmark = pytest.mark.computing
+
 PACKAGES = ("agent", "devices", "capture", "recorder", "config")
 ROOT = Path(__file__).parents[1]
 LONGEST, LONGEST_OF_TESTS = 600, 900

@@ -23,7 +23,10 @@ from tests.release import licences
 from tests.release.build import build, try_program
 from tests.release.licences import CARRIED, FFMPEG, READ, ROOT, is_compatible, runtime, uv
 
-pytestmark = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="what is built is what is committed")
+pytestmark = [
+    pytest.mark.computing,
+    pytest.mark.skipif(not (ROOT / ".git").exists(), reason="what is built is what is committed"),
+]
 
 PACKAGES = ("agent", "capture", "config", "devices", "recorder")
 

@@ -5,9 +5,10 @@ starts the file's servers once. Two marks change when a test runs (docs/decision
 
 - `alone(why, lane=None)`: it judges how long something takes or what it costs, so it has its turn alone. A test with a
   lane mostly waits: one of each other lane may run beside it.
-- `computing`: it judges no clock. One process does all such files from the beginning.
+- `computing`: it judges no clock.
 
-Machines, computing tests and the unit part run beside everything, nicer than others.
+Machines, computing tests and the unit part run beside everything, nicer than others. The last two fill the processors
+while tests run alone.
 """
 
 import contextlib
@@ -28,7 +29,7 @@ from tests.support.parts import may_have_unit
 GUEST = "tests/rig/guest/"
 LANES = ("sound", "links", "disks")
 ALONE = (*LANES, "alone")
-FIRST = (GUEST, "computing", *ALONE)
+FIRST = (GUEST, *ALONE)
 MORE_PATIENT = PATIENT + 2
 """The niceness of computing tests: a machine has one processor at most, and if it has less, the others wait for it."""
 ONE_AMONG_MANY = 7
@@ -37,7 +38,7 @@ _MARK = re.compile(r'pytest\.mark\.(computing|alone)\b(?:.*lane="(\w+)")?')
 
 
 class Sharing(LoadScopeScheduling):  # type: ignore[misc] # xdist is not typed for us
-    """Hands out what runs alone, each lane, machines and computing to one process each; then file by file."""
+    """Hands out what runs alone, each lane and machines to one process each; then file by file."""
 
     def __init__(self, config: pytest.Config, log: object = None) -> None:
         super().__init__(config, log)
@@ -50,10 +51,10 @@ class Sharing(LoadScopeScheduling):  # type: ignore[misc] # xdist is not typed f
         return found if found in FIRST else file
 
     def _assign_work_unit(self, node: Any) -> None:
-        """Give a process the next group: while tests run alone, files that start no program, which wait for nobody."""
+        """Give a process the next group: while tests run alone, a file that waits for nobody."""
         begun = (unit.items() for unit in self.assigned_work.values())
         is_alone = any(group in ALONE and not all(tests.values()) for units in begun for group, tests in units)
-        files = ("others", "starts") if is_alone else ("starts", "others")
+        files = ("computing", "unit", "starts") if is_alone else ("starts", "computing", "unit")
         order = (*FIRST, *files)
         places = {group: group if group in FIRST else place(self._root / group) for group in self.workqueue}
         self.workqueue.move_to_end(min(places, key=lambda group: order.index(places[group])), last=False)
@@ -65,7 +66,7 @@ def place(file: Path) -> str:
     """Return the place of a file of tests in the order: that of its first mark, or whether it starts programs."""
     if found := _MARK.search(file.read_text()):
         return found[2] or found[1]
-    return "others" if may_have_unit(file) else "starts"
+    return "unit" if may_have_unit(file) else "starts"
 
 
 class Turns:

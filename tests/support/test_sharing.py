@@ -27,7 +27,7 @@ FILES = {
 }
 
 
-def test_machines_come_first_then_computing_then_lanes_then_alone_with_the_unit_part_beside_it(tmp_path: Path) -> None:
+def test_machines_come_first_then_lanes_then_alone_with_what_computes_beside_it(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(OURS)
     for number, (name, mark) in enumerate(FILES.items(), 1):
         file = tmp_path / "tests" / f"{name}.py"
@@ -42,8 +42,8 @@ def test_machines_come_first_then_computing_then_lanes_then_alone_with_the_unit_
     lines = done.stdout.splitlines()
     ran = [line.split()[-1].partition("::")[0] for line in lines if "PASSED" in line]
     order = (
-        "rig/guest/test_in_machine", "recorder/test_large", "recorder/test_small", "capture/test_sound",
-        "net/test_links", "net/test_more_links", "agent/test_figures", "config/test_many", "agent/test_server",
+        "rig/guest/test_in_machine", "capture/test_sound", "net/test_links", "net/test_more_links",
+        "agent/test_figures", "recorder/test_large", "agent/test_server", "recorder/test_small", "config/test_many",
     )  # fmt: skip
     assert list(dict.fromkeys(ran)) == [f"tests/{name}.py" for name in order], done.stdout + done.stderr
     assert "45 passed" in lines[-1]

@@ -26,6 +26,8 @@ from config.settings.layouts import CORNERS
 from tests.support.bars import bars, tagged_rgb
 from tests.support.patterns import equal, is_plain, noise, plain, samples
 
+pytestmark = pytest.mark.computing
+
 SIZES = [(320, 240), (1280, 720), (1080, 1920), (64, 64)]
 MATRICES = [ColorMatrix.BT601, ColorMatrix.BT709]
 LOST = picture_text(OutageKind.LOST, "id")

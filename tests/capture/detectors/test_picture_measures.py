@@ -37,6 +37,8 @@ from tests.support.scenes import (
     titled,
 )
 
+pytestmark = pytest.mark.computing
+
 
 @pytest.mark.parametrize(
     ("picture", "fault", "after_s"),

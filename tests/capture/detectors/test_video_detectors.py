@@ -30,6 +30,8 @@ from tests.support.scenes import (
     plain,
 )
 
+pytestmark = pytest.mark.computing
+
 # Silence
 
 

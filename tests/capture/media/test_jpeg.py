@@ -18,6 +18,8 @@ from capture.source import ColorMatrix
 from config.errors import MediaError
 from tests.support.bars import Image, bars, ffmpeg, ffmpeg_jpeg, ffmpeg_rgb, middles, simple_jpeg, smooth, tagged_rgb
 
+pytestmark = pytest.mark.computing
+
 WIDTH, HEIGHT = 96, 64
 
 

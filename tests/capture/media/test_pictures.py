@@ -13,6 +13,8 @@ from capture.source import ColorMatrix
 from config.errors import MediaError
 from tests.support.bars import bars, ffmpeg, middles, raw_input, smooth, tagged_rgb
 
+pytestmark = pytest.mark.computing
+
 FORMATS = {"YUYV": "yuyv422", "UYVY": "uyvy422", "NV12": "nv12", "YU12": "yuv420p"}
 """Maps V4L2's formats to ffmpeg's."""
 

@@ -24,6 +24,8 @@ from tests.support import media
 from tests.support.bars import bars, middles, raw_input, tagged_rgb
 from tests.support.simulated import SimulatedClock
 
+pytestmark = pytest.mark.computing
+
 PICTURES = ("-f", "lavfi", "-i", "testsrc2=s=320x180:r=30:d=1")
 TONE = ("-f", "lavfi", "-i", "sine=440:r=44100:d=1")
 

@@ -27,6 +27,8 @@ from tests.support.errors import because
 from tests.support.health import Recorded
 from tests.support.simulated import SimulatedClock
 
+pytestmark = pytest.mark.computing
+
 
 def test_an_archive_that_is_not_there_is_empty_and_a_file_is_none(archive: Archive, tmp_path: Path) -> None:
     assert list(archive.list()) == []

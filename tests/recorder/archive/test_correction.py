@@ -28,6 +28,8 @@ from tests.support.damage import MEDIA, flip, rewrite
 from tests.support.errors import because
 from tests.support.killed_curator import DISKS, WithoutExchange, WithoutLinks, curate
 
+pytestmark = pytest.mark.computing
+
 
 def correct(package: Package, disk: DurableFiles | None = None, **wanted: str | date) -> tuple[MetadataChange, ...]:
     fields = {name.replace("__", "."): value for name, value in wanted.items()}

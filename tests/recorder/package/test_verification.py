@@ -29,6 +29,8 @@ from tests.support import archives, command
 from tests.support.archives import STARTED
 from tests.support.damage import DAMAGES, MEDIA, Damage, both, climb, link_folder, removed, rewrite, says, written
 
+pytestmark = pytest.mark.computing
+
 PATHS = st.text(st.characters(codec="utf-8"), min_size=1).map(lambda name: f"data/{name}")
 DIGEST = hashlib.sha256(b"").hexdigest()
 

@@ -33,6 +33,8 @@ from tests.support.damage import MEDIA
 from tests.support.leftovers import Left, Material, contents, event, fragments, live, only, recover
 from tests.support.media import shown
 
+pytestmark = pytest.mark.computing
+
 join_media = partial(remux.join_media, disk=DurableFiles())
 
 

@@ -78,7 +78,7 @@ def test_levels_and_pictures_come_to_twenty_pages_that_asked_and_to_no_other(pag
         until(first, is_kind("levels"))
         heard = [received(first) for _ in range(40)]
         levels, states = (sum(map(is_kind(kind), heard)) for kind in ("levels", "state"))
-        assert 2 * states < levels < 50 * states, "five times as often as the state, where nobody is late"
+        assert states < levels < 50 * states, "ten times as often as the state, where nobody is late"
         assert all(is_kind("state")(received(other)) for _ in range(3)), "nobody else gets them"
         first.send(json.dumps({"type": "watch"}))
         wait_for(lambda: is_kind("state")(received(first)) and is_kind("state")(received(first)))
