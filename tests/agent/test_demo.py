@@ -10,6 +10,7 @@ import pytest
 from tests.support import archives, command, media
 from tests.support.command import running
 from tests.support.room import frames, program
+from tests.support.sessions import faults
 from tests.support.waiting import wait_for
 
 
@@ -78,7 +79,7 @@ def test_ctrl_c_ends_it_without_leftovers_and_the_receiver_has_every_picture(
         session.signal(signal.SIGINT)
         assert session.wait() == 0, session.seen
         result = session.seen[-1]
-    assert result["degraded"] == []
+    assert faults(result) == []
     media.decodes_cleanly(copy)
     recorded = media.decoded(program(Path(str(result["package"]))), "v").frames
     assert media.decoded(copy, "v").frames == recorded == result["frames"]

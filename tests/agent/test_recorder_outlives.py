@@ -24,6 +24,7 @@ from tests.support.buses import logind, private_bus, screensaver
 from tests.support.command import ROOT, running, until_on_disk
 from tests.support.recorders import recorders
 from tests.support.room import FPS, Room, frames, program
+from tests.support.sessions import faults
 from tests.support.terminal import Terminal
 from tests.support.waiting import wait_for
 
@@ -79,7 +80,7 @@ def test_a_window_that_is_closed_ends_nothing(room: Room, runtime: Path) -> None
         assert status
         until_recorded(folder, status.media_time_s + 1.0)
         result = stopped(folder)
-        assert (result.state, result.degraded) == ("sealed", [])
+        assert (result.state, faults(result)) == ("sealed", [])
         assert terminal.wait() == 0  # `record` itself has gone on without it
     assert result.frames == frames(room.only_package()) > FPS
 
@@ -93,7 +94,7 @@ def test_who_has_slept_through_the_end_is_told_how_it_ended(room: Room, runtime:
             with ControlClient(folder) as connection:
                 connection.request(MarkCommand(text=f"{number} " + "x" * 1900))
         result = stopped(folder)
-        assert (result.state, result.degraded) == ("sealed", [])
+        assert (result.state, faults(result)) == ("sealed", [])
         wait_for(lambda: not folder.path.exists())  # it does not wait for a sleeper for ever
         session.signal(signal.SIGCONT)
         assert session.wait() == 0, session.seen

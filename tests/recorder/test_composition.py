@@ -25,7 +25,7 @@ from recorder.session.hooks import SessionHook, SessionHooks, make_hooks
 from recorder.session.planning import plan_session
 from recorder.session.request import SessionRequest
 from tests.support import dossiers
-from tests.support.sessions import Room
+from tests.support.sessions import Room, faults
 
 ROOT = Path(__file__).parents[2]
 CORE = ("recorder", "capture", "devices", "config")
@@ -197,7 +197,7 @@ def test_a_hook_hears_each_moment_and_a_broken_one_costs_nothing(
     result = room.run()
     assert (set(logged) == {ZeroDivisionError}) is breaks
     assert room.session.status().load == LoadLine()
-    assert (result.state, result.degraded) == (SessionState.SEALED, [])
+    assert (result.state, faults(result)) == (SessionState.SEALED, [])
     told = list(dict.fromkeys(noting.moments))
     assert told == [
         "attach", "arm single 1 1", "start", "session-live", "session-ended", "stop", "close", "end sealed",

@@ -1,10 +1,10 @@
 """Sessions in this process, started at once or armed first, and the packages that they leave."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import av
 import numpy as np
@@ -108,6 +108,12 @@ def program(result: SessionResult) -> Path:
     assert result.state is SessionState.SEALED
     assert result.package
     return Path(result.package) / "data/media/program.mp4"
+
+
+def faults(result: SessionResult | Mapping[str, Any]) -> list[str]:
+    """Return why a recording is degraded, without the frames that a busy PC drops."""
+    degraded = result.degraded if isinstance(result, SessionResult) else result["degraded"]
+    return [why for why in degraded if not why.startswith(("frames-dropped: ", "stream-encode-late: "))]
 
 
 def lengths(path: Path) -> tuple[int, float, float]:

@@ -26,6 +26,7 @@ from recorder.session.request import SessionRequest
 from tests.support import archives, command, dossiers
 from tests.support.dossiers import PDF, picture
 from tests.support.room import Room
+from tests.support.sessions import faults
 
 FIELDS = (
     "--event", "Seminar Nasional", "--applicant", "Dr. Siti Aminah", "--unit", "Fakultas Teknik",
@@ -106,7 +107,7 @@ def test_an_armed_session_carries_its_request_and_what_becomes_of_it_until_it_en
     told(office, "start", "--json")
     result = json.loads(told(office, "stop", "--json"))
     package = office.only_package()
-    assert (result["package"], result["degraded"]) == (str(package), [])
+    assert (result["package"], faults(result)) == (str(package), [])
     assert (package / "data/surat/permohonan-1.pdf").read_bytes() == PDF
     record = json.loads((package / "metadata/request.json").read_text())
     assert record["request"]["dispositions"][0]["sheets"] == ["data/surat/disposisi-1.jpg"]

@@ -34,6 +34,7 @@ from recorder.running import runtime_directory
 from recorder.running.client import ControlClient, read_result
 from recorder.running.protocol import RecorderRefused, StopCommand, WatchCommand
 from recorder.session.request import SessionRequest
+from tests.support.sessions import faults
 from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).parents[3]
@@ -290,7 +291,7 @@ def test_a_session_is_recorded_by_a_spare_that_is_not_ours_and_is_told_what_it_d
         next(each for each in told if isinstance(each, SessionStatus) and each.media_time_s > 0)
         connection.request(StopCommand())
         result = next(each for each in told if isinstance(each, SessionResult))
-    assert (result.state, result.degraded) == ("sealed", [])
+    assert (result.state, faults(result)) == ("sealed", [])
     assert spawned.wait(30.0)
 
 

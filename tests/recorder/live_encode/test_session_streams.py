@@ -14,13 +14,11 @@ from recorder.live_encode.live_encoder import LiveEncoder
 from recorder.model.packet import EncodedPacket
 from tests.support import media
 from tests.support.rtmp_server import NginxRtmp
-from tests.support.sessions import PROFILE, program
+from tests.support.sessions import PROFILE, faults, program
 from tests.support.streams import Streamed
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.server
-LATE = {"stream-encode-late: live picture", "frames-dropped: synthetic picture"}
-"""What a busy PC costs."""
 
 
 def video_bits(path: Path) -> float:
@@ -61,7 +59,7 @@ def test_the_server_gets_another_encode_of_the_recordings_pictures_at_their_time
     assert line
     assert (line.encode, line.least, line.most) == ("separate", 60_000, 120_000)
     assert 60_000 <= line.bitrate <= 120_000
-    assert set(result.degraded) <= LATE
+    assert faults(result) == []
     shown = media.shown(program(result), "v")
     assert result.frames == len(shown)
     pictures = [float(packet.pts * packet.time_base) for packet in packets if packet.track == "video"]
@@ -105,7 +103,7 @@ def test_an_encode_that_fails_costs_neither_the_recording_nor_the_viewers(
     assert line
     assert (line.encode, line.why, line.bitrate) == ("shared", "failed", PROFILE.video_bitrate)
     assert result.frames == media.decoded(program(result), "v").frames
-    assert [what for what in result.degraded if what not in LATE] == ["stream-encode-failed: live picture"]
+    assert faults(result) == ["stream-encode-failed: live picture"]
     server.stop()
     first, second = server.recordings()
     for received in (first, second):

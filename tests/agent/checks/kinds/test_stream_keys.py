@@ -22,7 +22,7 @@ from tests.support.streamed import codes, looked, streamed
 from tests.support.streams import Events, Pump, is_live, running
 from tests.support.waiting import wait_for
 
-pytestmark = [pytest.mark.alone("servers must answer in time"), pytest.mark.server]
+pytestmark = [pytest.mark.alone("servers must answer in time", lane="links"), pytest.mark.server]
 
 
 @pytest.fixture(scope="module")

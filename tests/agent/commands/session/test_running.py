@@ -25,6 +25,7 @@ from tests.support.command import Line, running, until_on_disk
 from tests.support.room import Room, frames, program
 from tests.support.rtmp_server import NginxRtmp
 from tests.support.scripted_session import ServedRecorder
+from tests.support.sessions import faults
 from tests.support.streams import count, decode
 from tests.support.terminal import Terminal
 from tests.support.waiting import wait_for
@@ -97,7 +98,7 @@ def test_from_arming_to_the_package(room: Room) -> None:
     result = answer(room, "stop")
     assert answer(room, "stop", "--session", name) == result  # which has ended long since
     package = room.only_package()
-    assert (result["state"], result["package"], result["degraded"]) == ("sealed", str(package), [])
+    assert (result["state"], result["package"], faults(result)) == ("sealed", str(package), [])
     assert result["frames"] == frames(package)
     shown = media.run("ffprobe", "-v", "error", "-show_chapters", "-of", "json", program(package))
     chapters = json.loads(shown)["chapters"]
