@@ -178,7 +178,7 @@ class Attempt:
                 packet = self._queue.take()
                 if packet:
                     self._feed.add(packet)
-                elif self._stop.event.is_set():
+                elif self._stop.event.is_set() and not self._outbound:  # until then `goes_on` can be withdrawn
                     self._finish(self._feed)
                 self._outbound += self._feed.data
                 self._feed.data.clear()
