@@ -4,7 +4,7 @@ One process waits for the machines of the rig, which all start at once. Each oth
 starts the file's servers once. Two marks change when a test runs (docs/decisions/0055):
 
 - `alone(why, lane=None)`: it judges how long something takes or what it costs, so it has its turn alone. A test with a
-  lane mostly waits: one of each other lane may run beside it.
+  lane mostly waits: one of each other lane may run beside it. Tests without a lane run one after the other in one turn.
 - `computing`: it judges no clock.
 
 Machines, computing tests and the unit part run beside everything, nicer than others. The last two fill the processors
@@ -27,7 +27,7 @@ from tests.rig.vm import PATIENT, be_nice
 from tests.support.parts import may_have_unit
 
 GUEST = "tests/rig/guest/"
-LANES = ("sound", "links", "disks")
+LANES = ("sound", "links", "disks", "sessions")
 ALONE = (*LANES, "alone")
 FIRST = (GUEST, *ALONE)
 MORE_PATIENT = PATIENT + 2
@@ -75,11 +75,25 @@ class Turns:
     def __init__(self, folder: Path) -> None:
         """`folder` is one that all processes know."""
         self._folder = folder
+        self._turn = contextlib.ExitStack()
+        self._goes_on = False
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest-timeout, which does not count the wait for others
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
-        with turn_of(item, self._folder):
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, Any, Any]:
+        if not self._goes_on:
+            self._turn.enter_context(turn_of(item, self._folder))
+        try:
             return (yield)
+        finally:
+            self._goes_on = nextitem is not None and has_no_lane(item) and has_no_lane(nextitem)
+            if not self._goes_on:
+                self._turn.close()
+
+
+def has_no_lane(item: pytest.Item) -> bool:
+    """Return whether nothing may run beside a test."""
+    alone = item.get_closest_marker("alone")
+    return alone is not None and "lane" not in alone.kwargs
 
 
 @contextlib.contextmanager

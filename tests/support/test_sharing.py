@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sharing import LANES, MORE_PATIENT, turn, turn_of
+from tests.support.sharing import LANES, MORE_PATIENT, Turns, turn, turn_of
 from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,6 +91,17 @@ def test_a_mark_decides_what_runs_beside_a_test(
         for lane in locked:
             assert is_locked(tmp_path / f"lane-{lane}", fcntl.LOCK_SH) == (held[lane] == fcntl.LOCK_SH)
     assert not any(is_locked(tmp_path / f"lane-{lane}") for lane in LANES)
+
+
+def test_tests_without_a_lane_have_one_turn_together(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    request.node.add_marker(pytest.mark.alone("why"))
+    turns = Turns(tmp_path)
+    for following, is_held in ((request.node, True), (request.node, True), (None, False)):
+        protocol = turns.pytest_runtest_protocol(request.node, following)
+        next(protocol)
+        assert is_locked(tmp_path / "lane-links", fcntl.LOCK_SH)
+        assert list(protocol) == []
+        assert is_locked(tmp_path / "lane-links", fcntl.LOCK_SH) == is_held
 
 
 PATIENTLY = """

@@ -18,7 +18,7 @@ from tests.support.sessions import PROFILE, faults, program
 from tests.support.streams import Streamed
 from tests.support.waiting import wait_for
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.alone("sessions in real time", lane="sessions"), pytest.mark.server]
 
 
 def video_bits(path: Path) -> float:

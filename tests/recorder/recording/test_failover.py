@@ -26,6 +26,8 @@ from tests.support.media import encoder, is_continuous, offset_of
 from tests.support.storage import RATE, Shows, almost_full, facts, storage_task
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.alone("sessions in real time", lane="sessions")
+
 
 def test_a_disk_that_goes_away_is_left_for_the_next_with_nothing_missing(show: Shows) -> None:
     session = show(2)

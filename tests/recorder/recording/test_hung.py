@@ -14,6 +14,8 @@ from tests.support.media import is_continuous
 from tests.support.storage import RATE, Disks, Shows, facts
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.alone("sessions in real time", lane="sessions")
+
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:

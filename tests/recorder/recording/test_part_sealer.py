@@ -29,6 +29,8 @@ from tests.support.simulated import EventList, SimulatedClock
 from tests.support.storage import Show, Shows, almost_full, facts
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.alone("sessions in real time", lane="sessions")
+
 
 def test_how_far_sealing_is_is_told_ten_times_a_second_at_most() -> None:
     clock, told = SimulatedClock(), list[tuple[int, int]]()

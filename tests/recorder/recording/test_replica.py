@@ -37,6 +37,8 @@ from tests.support.processes import limited
 from tests.support.storage import Disks
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.alone("sessions in real time", lane="sessions")
+
 
 class Fed(OneFile):
     """A replica fed by an encoder of its own, which ends with it; notes its faults."""

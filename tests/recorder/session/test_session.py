@@ -41,7 +41,7 @@ from recorder.session.session_program import SessionProgram
 from tests.support import markers, media
 from tests.support.sessions import HEIGHT, RATE, WIDTH, MakeAudio, MakeVideo, Room, lengths, program
 
-pytestmark = pytest.mark.usefixtures("no_thread_is_left")
+pytestmark = [pytest.mark.alone("sessions in real time", lane="sessions"), pytest.mark.usefixtures("no_thread_is_left")]
 
 
 def file_video(path: Path) -> MakeVideo:

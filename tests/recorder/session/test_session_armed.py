@@ -32,7 +32,7 @@ from tests.support.sessions import (
 )
 from tests.support.waiting import wait_for
 
-pytestmark = [pytest.mark.alone("it judges delays"), pytest.mark.usefixtures("no_thread_is_left")]
+pytestmark = [pytest.mark.alone("sessions in real time", lane="sessions"), pytest.mark.usefixtures("no_thread_is_left")]
 
 
 def cameras(count: int) -> tuple[list[SyntheticVideo], threading.Event]:

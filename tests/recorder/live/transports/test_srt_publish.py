@@ -22,7 +22,7 @@ from tests.support.srt_peer import SrtPeer, free_udp_port
 from tests.support.streams import Events, Pump, agreed, count, decode, is_live, running
 from tests.support.waiting import wait_for
 
-pytestmark = [pytest.mark.alone("a late packet is lost", lane="disks"), pytest.mark.server]
+pytestmark = [pytest.mark.alone("a late packet is lost", lane="sound"), pytest.mark.server]
 
 WORD = "a passphrase+"
 IN_URL = "passphrase=a%20passphrase%2B"
