@@ -152,15 +152,15 @@ def test_without_a_terminal_there_are_plain_lines(room: Room) -> None:
 
 def test_a_file_ends_it_and_is_recorded_as_fast_as_it_goes(room: Room, tmp_path: Path) -> None:
     path = tmp_path / "kuliah umum.mkv"
-    media.run("ffmpeg", "-v", "error", "-f", "lavfi", "-i", f"testsrc2=s=320x240:r={FPS}:d=8", "-f", "lavfi",
-              "-i", "sine=d=8:r=48000", "-c:a", "flac", path)  # fmt: skip
+    media.run("ffmpeg", "-v", "error", "-f", "lavfi", "-i", f"testsrc2=s=320x240:r={FPS}:d=20", "-f", "lavfi",
+              "-i", "sine=d=20:r=48000", "-c:a", "flac", path)  # fmt: skip
     done = room.record("--pace", "fast", video=path)
-    assert (done.status, done.result["frames"], done.result["degraded"]) == (0, 8 * FPS, [])
+    assert (done.status, done.result["frames"], done.result["degraded"]) == (0, 20 * FPS, [])
     _, began, ended = (datetime.fromisoformat(str(line["at"])) for line in done.of("event"))
-    assert (ended - began).total_seconds() < 8
+    assert (ended - began).total_seconds() < 20
     package = room.only_package()
-    assert frames(package) == 8 * FPS
-    assert media.decoded(program(package), "a").end_s == pytest.approx(8, abs=0.025)
+    assert frames(package) == 20 * FPS
+    assert media.decoded(program(package), "a").end_s == pytest.approx(20, abs=0.025)
 
 
 def test_who_sits_at_the_terminal_is_asked_whether_to_begin_without_what_is_missing(room: Room) -> None:

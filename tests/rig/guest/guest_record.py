@@ -226,7 +226,8 @@ def test_a_camera_that_is_pulled_is_a_slate_and_comes_back_in_another_port(camer
         steps = [((after or 0) - (before or 0)) % pictures.NUMBERS for before, after in pairwise(run)]
         # The last picture before a loss stays for some tenths of a second; a camera's first ones may be unsteady.
         steady = steps[RATE : len(steps) - RATE]
-        assert set(steady) <= {1, 2, 3}, run  # the rig's host may be too busy for one of its pictures
+        assert set(steady) <= {0, 1, 2, 3}, run
+        assert steady.count(0) <= 1, run  # the rig's host may be too busy for one of its pictures
         assert sum(steady) == pytest.approx(1.5 * len(steady), abs=3), run
 
 

@@ -11,6 +11,8 @@ from tests.support.command import liput, running
 from tests.support.room import Room
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.alone("sessions in real time", lane="sessions")
+
 
 def scratch(room: Room) -> list[Path]:
     """Return what is left of rehearsals, and in the archive."""
