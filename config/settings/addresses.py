@@ -41,7 +41,7 @@ NO_HOST = "names a host that cannot be looked up: between its dots stand 1 to 63
 PASSPHRASE_LENGTHS = range(10, 80)  # in bytes; SRT allows no others
 LONGEST_STREAM_ID = 512
 
-_MORE = {"folder": ", a folder named from the root"}
+_MORE = {"folder": ", a full path"}
 
 
 def _stream_address(raw: object) -> str:

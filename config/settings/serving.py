@@ -256,7 +256,7 @@ def _copy_address(raw: object) -> str:
         raise NotAllowed(_COPY_FORM)
     if scheme_of(raw) == "file":
         if not re.match(r"file:///[^/]", raw, re.IGNORECASE):
-            raise NotAllowed("must look like file:///FOLDER, a folder named from the root")
+            raise NotAllowed("must look like file:///FOLDER, a full path")
         return raw.rstrip("/")
     parts = parts_of(raw, _COPY_FORM)
     if parts.password is not None or (scheme_of(raw) == "s3" and parts.username is not None):

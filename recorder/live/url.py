@@ -276,7 +276,7 @@ def parse_folder_url(_scheme: str, rest: str) -> FolderUrl:
     path = unquote(rest).rstrip("/")
     if not path.startswith("/"):
         raise UsageError(
-            "the address of a folder begins with file:/// and names it from the root",
+            "the address of a folder begins with file:/// and gives its full path",
             hint="the address of a folder looks like file:///srv/hls/room",
         )
     return FolderUrl(path)

@@ -149,7 +149,7 @@ Folder ini adalah satu paket arsip: rekaman satu acara dengan semua keteranganny
 berkas biasa di folder biasa. Program yang membuatnya (Liput) tidak diperlukan untuk memakainya.
 
 MEMUTAR
-  Buka data/media/program.mp4 dengan pemutar apa saja: VLC, ponsel, atau peramban.
+  Buka data/media/program.mp4 dengan pemutar apa saja: VLC, ponsel, atau browser.
 
 MEMERIKSA KEUTUHAN
   Jangan mengubah, menambah, atau menghapus apa pun di folder ini: setiap perubahan akan terlihat.

@@ -154,7 +154,7 @@ def _archive(house: ApiContext, asked: str) -> Path:
     text = _printable("archive", asked.strip())
     path = Path(text).expanduser() if text.startswith("~/") else Path(text)
     if not path.is_absolute() or ".." in path.parts:
-        raise UsageError("a folder is named from the root, as /srv/arsip, or from your home, as ~/Arsip")
+        raise UsageError("enter a full path, such as /srv/arsip or ~/Arsip")
     settings = house.settings.read()
     language = settings.general.language
     _free, state = folder_state(path, settings, house.clock)

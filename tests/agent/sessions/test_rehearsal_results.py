@@ -135,7 +135,7 @@ def test_what_is_over_is_said_with_how_long_it_was_and_what_to_do() -> None:
     assert (result.name, result.measured) == ("source: microphone", {"lasted_s": 0.6})
     assert result.reason.english == "For 0.6 s: Microphone sends nothing. Then it recovered"
     assert result.advice.indonesian == (
-        "Ulangi gladi. Jika terulang: Periksa kabel dan daya, lalu cabut dan colokkan lagi."
+        "Ulangi uji coba. Jika terulang: Periksa kabel dan daya, lalu cabut dan colokkan lagi."
     )
 
 

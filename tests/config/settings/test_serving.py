@@ -82,7 +82,7 @@ def serving(tmp_path: Path) -> Settings:
         ("feeds.a", 'url = "https:///a.ics"', "must look like https://HOST"),
         ("feeds.a", 'url = "https://u:RAHASIA@host/a.ics"', "must not hold a password"),
         ("copies.a", 'url = "ftp://a/b"', "must look like file:///FOLDER"),
-        ("copies.a", 'url = "file://relative"', "a folder named from the root"),
+        ("copies.a", 'url = "file://relative"', "a full path"),
         ("copies.a", 'url = "sftp://liput@gudang"', "must name a folder"),
         ("copies.a", 'url = "sftp://liput:RAHASIA@gudang/srv"', "must not hold a password"),
         ("copies.a", 'url = "sftp://gudang/srv/../etc"', "must look like"),

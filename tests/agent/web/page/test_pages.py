@@ -206,7 +206,7 @@ def test_the_health_of_each_device_is_plotted_filtered_and_taken_along(here: Her
     expect(plots).to_have_count(2)
     page.get_by_label(say("log.since")).select_option("1d")
     page.get_by_label(say("log.level")).select_option("debug")
-    page.get_by_label(say("log.device")).select_option(CAMERA)
+    page.get_by_label(say("log.device"), exact=True).select_option(CAMERA)
     expect(plots.get_by_role("heading")).to_have_text(["Webcam"])
     expect(page.locator("#lines tr")).to_have_count(131)
     contents = []
