@@ -24,7 +24,6 @@ from tests.support.sessions import (
     WIDTH,
     Armed,
     NeverThere,
-    faults,
     lengths,
     picture_numbers,
     program,
@@ -66,7 +65,7 @@ def test_a_start_reaches_back_and_the_recording_is_whole_and_in_sync(tmp_path: P
         assert 0.7 <= reached < 0.7 + PROFILE.keyframe_s + 1
         armed.wait(reached + 1)
         result = armed.end()
-    assert (result.state, faults(result)) == (SessionState.SEALED, [])
+    assert (result.state, result.degraded) == (SessionState.SEALED, [])
     frames, video_s, audio_s = lengths(program(result))
     assert frames == result.frames
     assert video_s == pytest.approx(audio_s, abs=0.08)
@@ -124,7 +123,7 @@ def test_a_start_that_is_refused_leaves_it_armed_until_the_next(tmp_path: Path) 
         armed.session.start()
         armed.until(SessionState.LIVE)
         result = armed.end()
-    assert (result.state, faults(result)) == (SessionState.SEALED, [])
+    assert (result.state, result.degraded) == (SessionState.SEALED, [])
 
 
 def test_a_disk_that_is_slow_to_open_costs_nothing_of_what_is_recorded_at_once(
@@ -145,7 +144,7 @@ def test_a_disk_that_is_slow_to_open_costs_nothing_of_what_is_recorded_at_once(
         armed.wait(2.5)
         stop.set()
         result = armed.end()
-    assert (result.state, faults(result)) == (SessionState.SEALED, [])
+    assert (result.state, result.degraded) == (SessionState.SEALED, [])
     assert picture_numbers(program(result)) == list(range(result.frames))
     assert result.frames > 2 * RATE
     assert [kind for kind in armed.kinds if kind.startswith(("source", "frames"))] == []
@@ -176,7 +175,7 @@ def test_marks_are_kept_with_their_times_and_are_chapters(tmp_path: Path) -> Non
     (package,) = armed.archive.list()
     assert package.recording
     assert [(mark.media_s, mark.text) for mark in package.recording.marks] == told
-    assert faults(result) == []
+    assert result.degraded == []
     probed = media.run("ffprobe", "-v", "error", "-show_chapters", "-of", "compact", program(result))
     chapters = [line for line in probed.splitlines() if line.startswith("chapter")]
     assert "Pembukaan" in chapters[1]
@@ -198,7 +197,7 @@ def test_a_layout_is_switched_at_a_picture_and_none_is_lost(tmp_path: Path) -> N
         armed.wait(armed.session.status().elapsed_s + 0.5)
         stop.set()
         result = armed.end()
-    assert faults(result) == []
+    assert result.degraded == []
     at = media.shown(program(result), "v")
     assert max(after - before for before, after in pairwise(at)) < 2.1 / RATE
     numbers = picture_numbers(program(result))
@@ -230,7 +229,7 @@ def test_sound_that_is_muted_is_silent_until_it_is_heard_again_and_how_loud_it_w
         armed.wait(armed.session.status().elapsed_s + 0.7)
         assert armed.session.status().loudness.momentary_lufs is not None
         result = armed.end()
-    assert faults(result) == []
+    assert result.degraded == []
     assert [kind for kind in armed.kinds if kind.endswith("muted")] == ["sound-muted", "sound-unmuted"]
     told = [event.detail for event in armed.heard if event.kind in {"sound-measured", "session-ended"}]
     assert len(told) >= 3
