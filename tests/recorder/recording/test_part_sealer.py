@@ -24,7 +24,7 @@ from recorder.session.session import FROM_THE_FIRST_PICTURE
 from tests.support import archives, leftovers, media, sessions
 from tests.support.leftovers import Material, live
 from tests.support.media import is_continuous
-from tests.support.sessions import Armed, JpegCamera, faults, program
+from tests.support.sessions import Armed, JpegCamera, program
 from tests.support.simulated import EventList, SimulatedClock
 from tests.support.storage import Show, Shows, almost_full, facts
 from tests.support.waiting import wait_for
@@ -246,7 +246,7 @@ def test_a_result_names_every_package_and_has_the_length_of_all_parts(
     packages = [archive.list()[0] for archive in (armed.archive, second(tmp_path))]
     assert sorted(result.packages) == sorted(package.path for package in packages)
     assert result.package in result.packages
-    assert faults(result) == [f"storage-full: {tmp_path / 'arsip'}", f"parts-apart: {tmp_path / 'cadangan'}"]
+    assert result.degraded == [f"storage-full: {tmp_path / 'arsip'}", f"parts-apart: {tmp_path / 'cadangan'}"]
     assert [package.part for package in packages] == [1, 2]
     last_s = max(part.offset_s + part.duration_s for package in packages for part in package.recording.parts)  # type: ignore[union-attr]
     assert result.duration_s == pytest.approx(last_s, abs=0.2), "what both hold is not counted twice"

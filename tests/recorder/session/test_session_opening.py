@@ -21,7 +21,7 @@ from recorder.program.mixer import SoundInput
 from recorder.running.protocol import to_failure
 from recorder.session import inputs
 from tests.support.errors import because
-from tests.support.sessions import HEIGHT, LAYOUTS, RATE, WIDTH, Armed, faults, picture_numbers, program, supervised
+from tests.support.sessions import HEIGHT, LAYOUTS, RATE, WIDTH, Armed, picture_numbers, program, supervised
 from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.alone("sessions in real time", lane="sessions"), pytest.mark.usefixtures("no_thread_is_left")]
@@ -116,7 +116,7 @@ def test_a_source_that_hangs_does_not_keep_the_others_from_beginning(tmp_path: P
     armed.session.start()
     with armed:
         armed.until(SessionState.DEGRADED)
-        assert armed.session.status().troubles[0] == "source-missing: source 1"
+        assert armed.session.status().troubles == ["source-missing: source 1"]
         wait_for(lambda: armed.session.status().frames > RATE // 2)  # of the second that was waited for it
         armed.session.layout("2")
         armed.wait(armed.session.status().elapsed_s + 0.5)
@@ -201,7 +201,7 @@ def test_sound_that_may_be_missing_and_hangs_holds_up_the_picture_for_a_second_a
         armed.until(SessionState.LIVE)
         result = armed.end()
     assert ("source-returned", "mimbar") in armed.events
-    assert faults(result) == ["source-silent: mimbar"]
+    assert result.degraded == ["source-silent: mimbar"]
 
 
 def test_what_is_needed_is_waited_for_and_named_whatever_else_hangs(
