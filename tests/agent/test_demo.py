@@ -73,7 +73,8 @@ def test_ctrl_c_ends_it_without_leftovers_and_the_receiver_has_every_picture(
     copy = tmp_path / "received.flv"
     with running(home, *words, more={"TMPDIR": str(temporary)}) as session:
         session.until("event", kind="destination-live")
-        (recording,) = temporary.glob("liput-receiver-*/recorded/*.flv")
+        # The receiver says yes to a publisher before it opens the file.
+        (recording,) = wait_for(lambda: list(temporary.glob("liput-receiver-*/recorded/*.flv")))
         os.link(recording, copy)  # which stays when the receiver throws its own away
         session.interrupt_everything()
         session.signal(signal.SIGINT)
