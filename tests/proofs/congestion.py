@@ -60,7 +60,7 @@ def _stream(net: Net, trace: Sequence[tuple[float, float]], *, busy: bool) -> Ma
         _phase(rate, begin, end, settle_s, ages, viewer.bytes_at)
         for (rate, _), begin, end, settle_s in zip(trace, changes, changes[1:], SETTLE_S, strict=False)
     ]
-    whole, used = session.is_whole(recorded, RATE), _used_in_all(trace, changes, viewer.bytes_at)
+    whole, used = session.is_whole(recorded, RATE, busy=busy), _used_in_all(trace, changes, viewer.bytes_at)
     down_s = _down_s(trace, changes, list(session.told_of("stream-rate-changed")))
     return {
         "phases": phases,

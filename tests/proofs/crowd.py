@@ -76,7 +76,7 @@ def _stream(net: Net, hung: NginxRtmp, seconds: float, profile: str, slack: floa
     finally:
         session.close()
     rate = float(BUILT_IN_PROFILES[profile].fps)
-    whole = session.is_whole(recorded, rate)
+    whole = session.is_whole(recorded, rate, busy=slack > 1)
     # What was encoded before the first connection stood is not missing, but not sent either.
     sent = [number for number in recorded if number is not None and number >= seen[0].number]
     lost = missing(sent, seen)

@@ -115,7 +115,7 @@ def _judge(
         "expected": round(session.expected(RATE)),
     }
     holds = {
-        "recording_is_whole": session.is_whole(recorded, RATE),
+        "recording_is_whole": session.is_whole(recorded, RATE, busy=slack > 1),
         "reason_is_right": next(iter(reasons), None) in fault.reasons,
         "noticed_in_time": None in fault.reasons or (told is not None and told - began < fault.notice_s * slack),
         "back_in_time": fault.key != "good" or (back is not None and back[0] - ended < RETURN_S * slack),
