@@ -148,6 +148,8 @@ def test_the_best_picture_is_of_the_most_pixels_and_plugged_in() -> None:
     plugged_in = pictures("b", DeviceKind.CAMERA)
     assert best_video([built_in, plugged_in]) == plugged_in
     assert best_video([built_in]) == built_in
+    unplugged, without_modes = msgspec.structs.replace(high, node=None), msgspec.structs.replace(high, modes=())
+    assert best_video([unplugged, wide, without_modes]) == wide
 
 
 @pytest.mark.parametrize("kind", [DeviceKind.CAMERA, DeviceKind.CAPTURE_CARD])

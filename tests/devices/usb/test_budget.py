@@ -229,6 +229,19 @@ def test_bulk_cameras_reserve_nothing_and_share_what_there_is(tmp_path: Path) ->
     assert find_conflicts(faster, [pictures("2-1.1", NV12_2160), pictures("2-1.2", NV12_2160)]) == []
 
 
+def test_a_bulk_camera_has_what_reservations_leave_and_is_to_blame_for_none(tmp_path: Path) -> None:
+    root = usb_tree("two_grabbers", tmp_path)
+    camera = {"idVendor": "0bda", "idProduct": "5842", "speed": 480, "endpoints": ["1.0 0e02 81 bulk 0200 0"]}
+    add_device(root, "3-1.3", camera)
+    wide = pictures("3-1.3", ChosenMode(Mode("YUYV", 1024, 600, (30.0,)), 30.0))  # 295 Mbit/s
+    grabbers = [pictures("3-1.1"), pictures("3-1.2")]
+    (found,) = find_conflicts(UsbTopology.read(root), [grabbers[0], wide])
+    assert (found.verdict, found.devices) == ("may-not-fit", ("camera@3-1.3",))
+    both, bulk = find_conflicts(UsbTopology.read(root), [*grabbers, wide])
+    assert (both.verdict, both.devices) == ("cannot-fit", ("camera@3-1.1", "camera@3-1.2"))
+    assert bulk.devices == ("camera@3-1.3",)
+
+
 @pytest.mark.parametrize(("protocol", "shared"), [("01", True), ("02", False)])
 def test_full_speed_devices_share_the_translator_of_their_hub(tmp_path: Path, protocol: str, shared: bool) -> None:
     root = usb_tree("two_grabbers", tmp_path)
@@ -252,8 +265,13 @@ def test_what_a_headset_plays_is_not_what_it_records(tmp_path: Path) -> None:
     assert found[1] == pytest.approx(bandwidth_share(iso(100, 1000), FULL_SPEED))
 
 
-def test_who_shares_a_bus(grabbers: UsbTopology) -> None:
+def test_who_shares_a_bus(grabbers: UsbTopology, tmp_path: Path) -> None:
     assert [node.port for node in bus_neighbours(grabbers, "3-1.1")] == ["3-1.2"]
     assert bus_neighbours(grabbers, "3-2") == []
     assert [node.port for node in controller_neighbours(grabbers, "3-2")] == ["3-1.1", "3-1.2"]
     assert bus_of(grabbers, "usb3") is None
+    add_device(
+        tmp_path / "two_grabbers", "4-1", {"idVendor": "0bda", "speed": 480, "endpoints": ["1.1 0102 82 iso 64 1"]}
+    )
+    two = UsbTopology.read(tmp_path / "two_grabbers")
+    assert [node.port for node in controller_neighbours(two, "3-2")] == ["3-1.1", "3-1.2"], "each on its own controller"
