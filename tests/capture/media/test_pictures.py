@@ -1,5 +1,7 @@
 """Frames of all formats become limited-range yuv420p of a fitted size and one matrix, with the same colours."""
 
+import itertools
+
 import av
 import numpy as np
 import pytest
@@ -8,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capture.media.convert import FrameConverter, FramePacker, matrix_of
-from capture.media.pictures import FramePool, Planes, RawDecoder, copy_planes, fit_size, plane_views, tag_frame
+from capture.media.pictures import (
+    FramePool,
+    Planes,
+    RawDecoder,
+    SizeCache,
+    copy_planes,
+    fit_size,
+    plane_views,
+    rotate,
+    tag_frame,
+)
 from capture.source import ColorMatrix
 from config.errors import MediaError
 from tests.support.bars import bars, ffmpeg, middles, raw_input, smooth, tagged_rgb
@@ -345,3 +357,23 @@ def test_a_packed_picture_is_decoded_as_it_was(fourcc: str, size: tuple[int, int
     for before, after in zip(planes, seen, strict=True):
         assert np.abs(before.astype(int) - after).max() <= 1
     assert bytes(packer.pack(picture)) == packed
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_frame_is_turned_to_the_left_by_quarters(quarters: int) -> None:
+    frame = av.VideoFrame(6, 4, "yuv420p")
+    for plane in plane_views(frame):
+        plane[:] = np.arange(plane.size).reshape(plane.shape)
+    turned = rotate(frame, quarters, ColorMatrix.BT709)
+    assert (turned.width, turned.height) == ((6, 4) if quarters == 2 else (4, 6))
+    for before, after in zip(plane_views(frame), plane_views(turned), strict=True):
+        assert np.array_equal(np.rot90(before, quarters), after)
+
+
+def test_the_latest_three_smaller_sizes_are_kept_beside_the_full_one() -> None:
+    numbers = itertools.count(1)
+    cache = SizeCache((1920, 1080), lambda _size: next(numbers))
+    sizes = [(1280, 720), (640, 360), (320, 180), (160, 90)]
+    assert [cache.get(size) for size in (None, (1920, 1080), *sizes)] == [1, 1, 2, 3, 4, 5]
+    assert [cache.get(size) for size in (*sizes[1:], None)] == [3, 4, 5, 1]
+    assert cache.get(sizes[0]) == 6, "the oldest was dropped"
