@@ -124,7 +124,7 @@ class MovieIndex:
         self._end = max((track.end for track in self._tracks.values()), default=0)
         self.end_s = self._end / self._scale
 
-    def index(self, chapters: ChapterStarts, titles_at: int = 0) -> BoxParts:
+    def index(self, chapters: ChapterStarts, titles_at: int) -> BoxParts:
         """Return the `moov`; the `titles` of `chapters` lie at `titles_at` in the file."""
         parts: BoxParts = []
         user: BoxParts = []
@@ -215,8 +215,9 @@ def _with_duration(kind: bytes, content: bytes, fixed: int, duration: int, next_
 
     Dates and duration take 64 bits where needed. A movie's header ends with the number of the `next_track`.
     """
-    old, wide = content[0] == 1, duration > LARGEST_31
+    old = content[0] == 1
     dates = struct.unpack_from(">QQ" if old else ">II", content, 4)
+    wide = duration > LARGEST_31 or max(dates) > LARGEST_32
     between = content[20 : 12 + fixed] if old else content[12 : 4 + fixed]
     rest = content[20 + fixed :] if old else content[8 + fixed :]
     if next_track is not None:

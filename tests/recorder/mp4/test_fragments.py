@@ -10,7 +10,7 @@ import pytest
 
 from recorder.mp4 import boxes, fragments
 from recorder.mp4.boxes import Box, BoxParts, FileHead, make_box, read_box, total_bytes
-from recorder.mp4.fragments import LOOK_BYTES, FragmentReader, FragmentTable, playable_end_s
+from recorder.mp4.fragments import LOOK_BYTES, FragmentReader, FragmentTable, playable_end_s, read_edits
 from recorder.mp4.samples import NON_SYNC, TrackSamples
 
 VIDEO, AUDIO = 1, 2
@@ -207,6 +207,25 @@ def test_what_was_cut_off_in_the_middle_is_left_out_of_it(
     reader = FragmentReader(file.descriptor)
     reader.advance()
     assert playable_end_s(file.descriptor) == reader.media_time_s == 99
+
+
+def test_a_last_fragment_alone_is_enough(file: Growing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fragments, "TAIL_BYTES", 400)
+    assert file.grow(HEAD, ONE, *fragment(traf(VIDEO, 0, run(7000)), media=bytes(1000))) == 7
+    last = fragment(traf(VIDEO, 7000, run(1000)))
+    file.grow(*last)
+    reader = FragmentReader(file.descriptor)
+    reader.skip_to_tail()
+    assert reader.complete_bytes == file.size - len(b"".join(last))
+    os.ftruncate(file.descriptor, file.size - 1)
+    reader = FragmentReader(file.descriptor)
+    reader.skip_to_tail()
+    assert reader.complete_bytes == len(HEAD) + len(ONE), "one without its media is none"
+
+
+def test_a_track_may_begin_with_nothing_several_times() -> None:
+    assert read_edits(edit_list(-1, -1, 77)[8:]) == (1000, 77)
+    assert read_edits(edit_list(-1)[8:]) == (500, 0)
 
 
 def test_media_that_looks_like_fragments_is_none(file: Growing, monkeypatch: pytest.MonkeyPatch) -> None:

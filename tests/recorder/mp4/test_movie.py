@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from recorder.model.marks import Mark
-from recorder.mp4.boxes import BoxParts, child_boxes, find_box, make_box
+from recorder.mp4.boxes import LARGEST_32, BoxParts, child_boxes, find_box, make_box
 from recorder.mp4.movie import LARGEST_31, MOST_NERO_BYTES, ChapterStarts, MovieIndex, track_of
 from recorder.mp4.samples import TrackSamples
 from tests.support import media
@@ -60,7 +60,7 @@ def moov(*parts: BoxParts, wide: bool = False, ticks: int = SCALE) -> bytes:
 
 
 def index(movie: MovieIndex, chapters: ChapterStarts = ()) -> bytes:
-    return find_box(b"".join(movie.index(chapters)), b"moov")
+    return find_box(b"".join(movie.index(chapters, 0)), b"moov")
 
 
 def edits_of(trak: bytes) -> list[tuple[int, ...]]:
@@ -175,6 +175,18 @@ def test_what_is_only_for_fragments_goes_and_what_users_said_stays_beside_the_ch
     entries = struct.pack(">QB", 0, 8) + b"Sambutan" + struct.pack(">QB", 15_000_000, 7) + b"Penutup"
     assert find_box(told, b"udta", b"chpl") == b"\1\0\0\0" + bytes(4) + b"\2" + entries
     assert b"udta" not in dict(child_boxes(index(MovieIndex(moov(trak()), {1: samples(50)}))))
+
+
+@pytest.mark.parametrize(("dates", "kept"), [((7, 8), (7, 8)), ((LARGEST_32, LARGEST_32 + 1), (LARGEST_32, 0))])
+def test_the_chapters_are_the_next_track_with_the_dates_of_the_movie(
+    dates: tuple[int, int], kept: tuple[int, int]
+) -> None:
+    head = b"\1\0\0\7" + struct.pack(">QQIQI", *dates, SCALE, 9, 77)
+    content = b"".join([*make_box(b"mvhd", head), *trak(number=4)])
+    told = index(MovieIndex(content, {4: samples(50)}), [(0, "Sambutan")])
+    assert struct.unpack(">I", find_box(told, b"mvhd")[-4:]) == (6,), "the next one after it"
+    *_, (_, added) = (entry for entry in child_boxes(told) if entry[0] == b"trak")
+    assert struct.unpack_from(">3I", find_box(added, b"tkhd"), 4) == (*kept, 5)
 
 
 def test_of_many_chapters_255_are_there_and_a_long_title_is_cut_between_two_letters() -> None:
