@@ -65,7 +65,7 @@ class Rig:
         for _ in range(round(seconds * 30)):
             self.clock.advance_to(self.clock.now_ns() + NANOSECONDS // 30)
             self.viewers.offer("podium", av.VideoFrame(16, 16, "yuv420p"))
-            self.relief.update(round((1 - busy) * NANOSECONDS / 30), filled)
+            assert self.relief.update(round((1 - busy) * NANOSECONDS / 30), filled) == self.relief.spacing
 
 
 def steep(rig: Rig, seconds: float = 0.6) -> None:
