@@ -271,7 +271,9 @@ def test_who_shares_a_bus(grabbers: UsbTopology, tmp_path: Path) -> None:
     assert [node.port for node in controller_neighbours(grabbers, "3-2")] == ["3-1.1", "3-1.2"]
     assert bus_of(grabbers, "usb3") is None
     add_device(
-        tmp_path / "two_grabbers", "4-1", {"idVendor": "0bda", "speed": 480, "endpoints": ["1.1 0102 82 iso 64 1"]}
+        tmp_path / "two_grabbers",
+        "4-1",
+        {"idVendor": "0bda", "idProduct": "1", "speed": 480, "endpoints": ["1.1 0102 82 iso 64 1"]},
     )
     two = UsbTopology.read(tmp_path / "two_grabbers")
     assert [node.port for node in controller_neighbours(two, "3-2")] == ["3-1.1", "3-1.2"], "each on its own controller"

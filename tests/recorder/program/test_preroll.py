@@ -2,13 +2,12 @@
 
 import threading
 from dataclasses import replace
-from fractions import Fraction
 from itertools import pairwise
 
 import pytest
 
 from devices.host.clock import NANOSECONDS
-from recorder.model.packet import AUDIO_RUN_IN, EncodedPacket, PacketBacklog, Track
+from recorder.model.packet import AUDIO_RUN_IN, EncodedPacket, Track
 from recorder.program.preroll import PreRoll
 from tests.support.encoded import RATE, SmallEncoder
 from tests.support.tracks import in_time
@@ -126,6 +125,12 @@ def test_it_keeps_what_was_asked_for_and_at_most_a_group_of_pictures_more(
     assert gate.skipped + len(pictures_of(handed)) == SECONDS * RATE
 
 
+def test_a_group_goes_once_the_newest_picture_is_as_late_as_what_is_kept(packets: list[EncodedPacket]) -> None:
+    gate = PreRoll(3)
+    put(gate, [packet for packet in packets if packet.begins <= 4])
+    assert (gate.seconds, gate.skipped) == (3, RATE), "a keyframe comes exactly 3 s after the second one"
+
+
 def test_its_memory_is_bounded_whatever_is_to_be_kept(
     packets: list[EncodedPacket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,6 +146,13 @@ def test_its_memory_is_bounded_whatever_is_to_be_kept(
         gate.put(packet)
         assert gate.bytes <= whole // 2 + group
     assert gate.seconds > 1
+    is_second = [packet.track == Track.VIDEO and packet.is_keyframe and packet.begins == 1 for packet in packets]
+    first_two = packets[: is_second.index(True) + 1]
+    monkeypatch.setattr("recorder.program.preroll.MOST_PACKET_BYTES", sum(len(packet.data) for packet in first_two))
+    gate = PreRoll(0)
+    gate.holds = True
+    put(gate, first_two)
+    assert gate.skipped == 0, "it is not more"
 
 
 def test_it_keeps_no_pictures_of_another_form_than_the_newest(packets: list[EncodedPacket]) -> None:
@@ -153,12 +165,3 @@ def test_it_keeps_no_pictures_of_another_form_than_the_newest(packets: list[Enco
     assert {packet.form for packet in shown} == {1}
     assert shown[0].is_keyframe
     assert gate.skipped == len(pictures) - len(shown)
-
-
-def test_what_is_cleared_is_not_kept(packets: list[EncodedPacket]) -> None:
-    kept = PacketBacklog()
-    for packet in packets:
-        kept.add(packet)
-    assert kept.seconds > SECONDS - 1
-    kept.clear()
-    assert (len(kept.leaders), len(kept.others), kept.bytes, kept.seconds) == (0, 0, 0, Fraction(0))
