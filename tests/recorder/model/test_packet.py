@@ -37,7 +37,7 @@ def test_a_packet_says_when_it_is_shown_and_decoded() -> None:
 
 
 def test_what_is_kept_is_counted(kept: PacketBacklog) -> None:
-    assert (kept.bytes, kept.seconds, kept.start) == (40 * BYTES, Fraction(19, 10), 0)
+    assert (kept.bytes, kept.seconds, kept.start) == (40 * BYTES, Fraction(19, 10), Fraction(0))
     assert kept.keyframes() == [0, 5, 10, 15]
     assert kept.second_keyframe() == 5
     assert numbers(kept.from_the_start()) == numbers(kept.from_the_start(), Track.AUDIO) == [*range(20)]
@@ -46,7 +46,7 @@ def test_what_is_kept_is_counted(kept: PacketBacklog) -> None:
 def test_it_begins_at_a_keyframe_with_the_sound_that_a_decoder_needs(kept: PacketBacklog) -> None:
     kept.begin_at(10)
     assert (numbers(list(kept.leaders)), numbers(list(kept.others), Track.AUDIO)) == ([*range(10, 20)], [*range(9, 20)])
-    assert (kept.bytes, kept.start) == (21 * BYTES, 1)
+    assert (kept.bytes, kept.start) == (21 * BYTES, Fraction(1))
     later = kept.from_leader(5)
     assert (numbers(later), numbers(later, Track.AUDIO)) == ([*range(15, 20)], [*range(14, 20)])
     kept.leaders.popleft()
@@ -70,7 +70,7 @@ def test_what_is_on_disk_goes_up_to_the_last_keyframe_there(kept: PacketBacklog,
 
 def test_without_pictures_the_sound_is_kept_and_nothing_is_led(kept: PacketBacklog) -> None:
     kept.forget_leaders()
-    assert (len(kept.leaders), kept.bytes, kept.seconds, kept.start) == (0, 20 * BYTES, 0, 0)
+    assert (len(kept.leaders), kept.bytes, kept.seconds, kept.start) == (0, 20 * BYTES, Fraction(0), Fraction(0))
     assert (kept.keyframes(), kept.second_keyframe()) == ([], None)
     assert numbers(kept.from_the_start(), Track.AUDIO) == [*range(20)]
     kept.clear()

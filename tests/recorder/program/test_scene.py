@@ -1,6 +1,7 @@
 """Several sources in one program, on a clock that moves when told; and the frames that viewers beside it get."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
@@ -8,8 +9,12 @@ import av
 import pytest
 
 from capture.detectors.source_health import SILENT_S
+from capture.source import ColorMatrix, VideoFormat
+from capture.sources.worker import OutageKind, SourceOutage
+from config.settings.schema import Settings
 from devices.host.clock import NANOSECONDS
 from recorder.program.frame_fanout import LOOKED_S, FrameFanout
+from recorder.program.scene import Appearance, SceneRenderer
 from tests.support.scenes import GRID, THIRTY, Script
 from tests.support.simulated import SimulatedClock
 from tests.support.tracks import SLATE, Rig, in_time
@@ -188,3 +193,62 @@ def test_somebody_looks_for_two_seconds_after_a_picture_was_wanted(*, of_live: b
     watching.append(viewers.are_watching)
     viewers.clock.advance_to(viewers.clock.now_ns() + 1)
     assert [*watching, viewers.are_watching] == [False, True, False]
+
+
+# What is drawn once
+
+
+@dataclass(eq=False)
+class Shown:
+    """An input as a conference has it, with a picture that never changes."""
+
+    name: str
+    picture: av.VideoFrame | None = None
+    version: int = 0
+    outage: SourceOutage | None = None
+    within: tuple[int, int] | None = None
+
+
+@pytest.fixture
+def drawn() -> tuple[SceneRenderer, list[Shown]]:
+    inputs = [Shown("podium", av.VideoFrame(64, 36, "yuv420p")), Shown("slides", av.VideoFrame(64, 36, "yuv420p"))]
+    form = VideoFormat(320, 180, Fraction(30), ColorMatrix.BT709)
+    appearance = Appearance(Settings().layouts, Settings().program, "Rapat", "id")
+    return SceneRenderer(inputs, form, appearance), inputs
+
+
+def test_a_slate_is_drawn_once_for_each_reason_and_size(drawn: tuple[SceneRenderer, list[Shown]]) -> None:
+    stage, _ = drawn
+    slate = stage.slate("podium", OutageKind.LOST, (64, 36))
+    assert stage.slate("podium", OutageKind.LOST, (64, 36)) is slate
+    assert (slate.width, slate.height) == (64, 36)
+    other = stage.slate("podium", OutageKind.LOST, (32, 18))
+    assert (other.width, other.height) == (32, 18)
+    assert stage.slate("podium", OutageKind.BUSY, (32, 18)) is not other
+
+
+def test_places_are_reckoned_anew_once_a_shape_has_changed(drawn: tuple[SceneRenderer, list[Shown]]) -> None:
+    stage, inputs = drawn
+    names, view = [one.name for one in inputs], stage.view("pip")
+    shapes = dict.fromkeys(names, (64, 36))
+    places = view.places((320, 180), names, shapes)
+    assert view.places((320, 180), names, dict(shapes)) is places
+    tall = view.places((320, 180), names, shapes | {"slides": (36, 64)})
+    assert tall != places
+    assert stage.view("pause").places((320, 180), names, shapes) == {}
+
+
+def test_only_what_changes_the_frame_is_counted(drawn: tuple[SceneRenderer, list[Shown]]) -> None:
+    stage, inputs = drawn
+    view = stage.view("pip")
+    for version in (1, 1):
+        stage.show(view)
+        assert stage.version == version
+    inputs[0].version = 1
+    stage.show(view)
+    assert stage.version == 2
+    inputs[0].outage = SourceOutage(OutageKind.LOST, "", "", 0)
+    stage.show(view)
+    assert stage.version == 3
+    assert stage.show(stage.view("pause")) is not None
+    assert stage.version == 4
