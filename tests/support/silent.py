@@ -1,21 +1,23 @@
 """Clients that never end what they begin; another one comes for each that is hung up on."""
 
 import contextlib
+import os
 import resource
 import selectors
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-
-from tests.support.command import ROOT
+from pathlib import Path
 
 
 @contextlib.contextmanager
 def silent(host: str, port: int, count: int, sent: str = "", enter: Sequence[str] = ()) -> Iterator[None]:
     """Let so many clients be there while the body runs; `enter` as of tests.net.lab."""
-    words = [*enter, sys.executable, "-m", "tests.support.silent", host, str(port), str(count), sent]
-    with subprocess.Popen(words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as crowd:
+    # Another user may see neither this folder nor the environment in it.
+    code = Path(__file__).read_text()
+    words = [*enter, os.path.realpath(sys.executable), "-c", code, host, str(port), str(count), sent]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as crowd:
         assert crowd.stdin
         assert crowd.stdout
         try:

@@ -57,6 +57,11 @@ class ThatDay(datetime):
 
 
 @pytest.fixture(autouse=True)
+def a_terminal_that_can_redraw(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+
+
+@pytest.fixture(autouse=True)
 def that_day(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(texts, "datetime", ThatDay)
 
