@@ -3,39 +3,33 @@
 from typing import Literal
 
 type ErrorCause = Literal[
-    "", "missing", "speakers", "busy", "denied", "bus-full", "unsupported", "lost",
-    "full", "unwritable", "read-only", "not-mounted", "vanished", "stalled",
+    "failed", "usage", "settings", "secret", "device", "storage", "session", "state", "media", "encoder", "request",
+    "archive", "missing", "no-device", "no-session", "no-request", "no-package", "no-plan",
+    "busy", "denied", "bus-full", "unsupported", "lost", "control-refused",
+    "full", "unwritable", "read-only", "not-mounted", "vanished", "stalled", "package-busy", "damaged",
+    "speakers", "no-title", "not-begun", "not-ready", "ended", "recording", "not-recording", "killed", "layout",
+    "several", "stream-there", "elsewhere", "by-it", "other-address", "session-runs", "path", "name",
+    "backwards", "no-time", "past", "too-long", "closed", "token", "too-many",
 ]  # fmt: skip
-"""The cause of an error, for programs.
-
-    missing       nothing has the given name or id
-    speakers      the speakers do not agree to being recorded, and nobody has confirmed to show them
-    busy          another program holds the device; the message names it
-    denied        this user may not open the device; the hint names the group
-    bus-full      the device's USB bus has no room for its stream beside the others
-    unsupported   the device offers no picture or sound that can be recorded
-    lost          the open device has gone, or has stopped answering
-    full          less space is free than the reserve
-    unwritable    the path is missing, no folder, or not writable for this user
-    read-only     the file system is read-only
-    not-mounted   the disk of the folder is not mounted; a recording there would fill the PC's own disk
-    vanished      the disk was pulled out, unmounted, or its server cannot be reached
-    stalled       a write to the disk neither ends nor fails
-"""
+"""The cause of an error, for programs; config/locale/errors.json has its sentence for people."""
 
 
 class LiputError(Exception):
-    """An error for people: `message` says what failed, `hint` what to do about it."""
+    """An error for people: `message` says what failed, `hint` what to do about it, `about` names the thing."""
 
     exit_status = 1
-    why: ErrorCause = ""
+    why: ErrorCause = "failed"
 
-    def __init__(self, message: str, *, hint: str = "", why: ErrorCause = "") -> None:
+    def __init_subclass__(cls, why: ErrorCause | None = None) -> None:
+        """`why`: the cause of an error of this class that is raised without one."""
+        cls.why = why or cls.why
+
+    def __init__(self, message: str, *, hint: str = "", why: ErrorCause | None = None, about: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
-        if why:
-            self.why = why
+        self.about = about
+        self.why = why or self.why
 
 
 NO_THREAD_MESSAGE = "can't start new thread"  # Python's message where the system gives no further thread
@@ -57,7 +51,7 @@ def code_place(error: BaseException) -> str:
 
 
 def as_liput_error(
-    error: BaseException, kind: type[LiputError] = LiputError, what: str = "", why: ErrorCause = ""
+    error: BaseException, kind: type[LiputError] = LiputError, what: str = "", why: ErrorCause | None = None
 ) -> LiputError:
     """Return a LiputError unchanged, and another error as one of `kind`, after the failed action, with its place."""
     if isinstance(error, LiputError):
@@ -72,55 +66,53 @@ def as_liput_error(
     return kind(f"{before}{error!r}{code_place(error)}", hint="please report this", why=why)
 
 
-class UsageError(LiputError):
+class UsageError(LiputError, why="usage"):
     """The arguments or settings cannot be carried out."""
 
     exit_status = 2
 
 
-class SettingsError(UsageError):
+class SettingsError(UsageError, why="settings"):
     """A settings file cannot be read, or holds an unknown key or a wrong value."""
 
 
-class SecretError(UsageError):
+class SecretError(UsageError, why="secret"):
     """A key or a file of keys is missing, or other users can read it."""
 
 
-class DeviceError(LiputError):
+class DeviceError(LiputError, why="device"):
     """A camera, capture card or microphone fails or refuses."""
 
 
-class DeviceNotFound(DeviceError):
+class DeviceNotFound(DeviceError, why="no-device"):
     """No plugged-in device has the given name."""
 
-    why = "missing"
 
-
-class ControlRefused(DeviceError):
+class ControlRefused(DeviceError, why="control-refused"):
     """A camera refuses the value of one control; its stream and other controls go on."""
 
 
-class MediaError(LiputError):
+class MediaError(LiputError, why="media"):
     """A file holds no readable media."""
 
 
-class StorageError(LiputError):
+class StorageError(LiputError, why="storage"):
     """The folder cannot take the recording."""
 
 
-class SessionError(LiputError):
+class SessionError(LiputError, why="session"):
     """A running session or its recorder refuses or fails."""
 
 
-class StateError(LiputError):
+class StateError(LiputError, why="state"):
     """Saved state of this PC (roles, control presets, health) cannot be read or written."""
 
 
-class EncoderError(LiputError):
+class EncoderError(LiputError, why="encoder"):
     """The encoder refused its settings, or failed on a frame."""
 
 
-class DossierError(LiputError):
+class DossierError(LiputError, why="request"):
     """The papers of a request cannot be stored, read or changed."""
 
 
@@ -132,19 +124,17 @@ class CopyError(LiputError):
         self.reason = reason
 
 
-class ArchiveError(LiputError):
+class ArchiveError(LiputError, why="archive"):
     """The archive cannot do the requested operation."""
 
 
-class PackageNotFound(ArchiveError):
+class PackageNotFound(ArchiveError, why="no-package"):
     """No package has the given id."""
 
-    why = "missing"
 
-
-class PackageBusy(ArchiveError):
+class PackageBusy(ArchiveError, why="package-busy"):
     """Another process records into a work folder, or finishes it."""
 
 
-class PackageDamaged(ArchiveError):
+class PackageDamaged(ArchiveError, why="damaged"):
     """The content of a package differs from its manifests."""

@@ -12,6 +12,7 @@ from typing import get_type_hints
 import click
 import msgspec
 
+from config.locale.lookup import words
 from config.settings import value_kinds
 from config.settings.reader import kinds_of
 from config.settings.schema import NAMED_SECTIONS, SECTIONS, Settings, default_text
@@ -163,9 +164,9 @@ def errors_page() -> Iterator[str]:
     )
     for error in tree.values():
         yield f"| `{error.name}` | {_status(tree, error)} | {error.words} |"
-    causes = (ROOT / "config/errors.py").read_text(encoding="utf-8").partition("type ErrorCause")[2]
-    yield from ("", "For programs, `why` tells causes apart:", "", "```text")
-    yield from (line.strip() for line in causes.split('"""')[1].splitlines()[2:])
+    yield from ("", "For programs, `why` tells causes apart (`code` in an answer of the API):", "")
+    yield "```text"
+    yield from (f"{cause:<16}{said.english}" for cause, said in words("errors").items())
     yield "```"
 
 

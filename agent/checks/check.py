@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from config.locale.lookup import NO_TEXT, LocalizedText, sentence_file
+from config.errors import LiputError
+from config.locale.lookup import NO_TEXT, LocalizedText, error_sentence, sentence_file
 from config.settings.schema import Profile, Settings
 from devices.host.clock import Clock
 from devices.host.deadline import DeadlineTask
@@ -33,18 +34,21 @@ class CheckVerdict(StrEnum):
 
 
 class CheckFinding(NamedTuple):
-    """A finding: its verdict, reason and advice; the sentences have facts in braces."""
+    """A finding: its verdict, reason, advice and a command for IT; the sentences have facts in braces."""
 
     verdict: CheckVerdict
     reason: LocalizedText
     advice: LocalizedText = NO_TEXT
+    for_it: LocalizedText = NO_TEXT
 
 
 def findings(name: str) -> dict[str, CheckFinding]:
     """Return the findings of an area of the sentences, by code."""
     known = sentence_file(name)
     return {
-        code: CheckFinding(CheckVerdict(found.verdict), known.said(found.reason), known.said(found.advice))
+        code: CheckFinding(
+            CheckVerdict(found.verdict), known.said(found.reason), known.said(found.advice), known.said(found.for_it)
+        )
         for code, found in known.codes.items()
     }
 
@@ -62,22 +66,29 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     measured: Measured = {}
     reason: LocalizedText
     advice: LocalizedText = NO_TEXT
+    for_it: LocalizedText = NO_TEXT
 
 
 def make_result(
-    codes: Mapping[str, CheckFinding], code: str, name: str, /, measured: Measured | None = None, **facts: object
+    codes: Mapping[str, CheckFinding], code: str, name: str, measured: Measured | None = None, /, **facts: object
 ) -> CheckResult:
     """Return the result with `code` for `name`; `facts` and `measured` fill the sentences."""
-    verdict, reason, advice = codes[code]
+    found = codes[code]
     every = {**(measured or {}), **facts}
     return CheckResult(
         name=name,
-        verdict=verdict,
+        verdict=found.verdict,
         code=code,
         measured=measured or {},
-        reason=reason.filled(every),
-        advice=advice.filled(every),
+        reason=found.reason.filled(every),
+        advice=found.advice.filled(every),
+        for_it=found.for_it.filled(every),
     )
+
+
+def error_facts(error: LiputError) -> dict[str, object]:
+    """Return the facts that a finding says of an error: `said` for people, `error` and `hint` for IT."""
+    return {"said": error_sentence(error.why, error.about), "error": error.message, "hint": error.hint}
 
 
 def is_ready(results: list[CheckResult]) -> bool:

@@ -70,7 +70,7 @@ class CheckDisplay:
             of_what = result.name.partition(": ")[2]
             name = f"{title} ({of_what})" if of_what else title
             self.show(f"{MARKS[result.verdict]:<{_WIDTH}} {name}: {result.reason.of(self._language)}", result.verdict)
-            if advice := result.advice.of(self._language):
+            for advice in filter(None, (result.advice.of(self._language), result.for_it.of(self._language))):
                 self.show(f"{'':<{_WIDTH}}   -> {advice}", result.verdict)
 
     def verdict(self, checked: CheckRun) -> None:

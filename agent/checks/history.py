@@ -8,7 +8,7 @@ import msgspec
 from agent.checks.check import CheckResult, CheckVerdict, is_ready
 from agent.checks.uplink_verdict import LATENCY, NAME
 from config.errors import StateError
-from config.locale.lookup import words
+from config.locale.lookup import WRITTEN, words
 from config.settings.quantities import brief_latency, brief_rate
 from config.settings.schema import Settings
 from config.state import StateFile, state_folder
@@ -88,15 +88,17 @@ def run_document(checked: CheckRun, language: str, kind: str = "check") -> dict[
 
 def result_document(result: CheckResult, language: str) -> dict[str, object]:
     """Return one result as JSON."""
+    said = {
+        spoken: {name: getattr(result, name).of(spoken) for name in ("reason", "advice", "for_it")}
+        for spoken in (language, *WRITTEN)
+    }
     return {
         "name": result.name,
         "verdict": str(result.verdict),
         "code": result.code,
         "measured": dict(result.measured),
-        "reason": result.reason.of(language),
-        "advice": result.advice.of(language),
-        "id": {"reason": result.reason.indonesian, "advice": result.advice.indonesian},
-        "en": {"reason": result.reason.english, "advice": result.advice.english},
+        **said[language],
+        **{spoken: said[spoken] for spoken in WRITTEN},
     }
 
 

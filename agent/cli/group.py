@@ -148,7 +148,8 @@ def report(error: LiputError, *, as_json: bool) -> None:
 
         from recorder.model.names import utf8_safe
 
-        line = {"type": "error", "message": utf8_safe(error.message), "hint": utf8_safe(error.hint)}
+        told = {"message": error.message, "hint": error.hint, "why": error.why, "about": error.about}
+        line = {"type": "error"} | {name: utf8_safe(text) for name, text in told.items()}
         print(msgspec.json.encode(line).decode(), flush=True)
     print(f"liput: {error.message}", file=sys.stderr)
     if error.hint:

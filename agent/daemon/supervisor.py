@@ -23,7 +23,7 @@ from recorder.control.spawn import SpawnedRecorder
 from recorder.control.spec import RecorderSpec, decode_spec
 from recorder.recovery.unfinished import find_unfinished
 from recorder.running.client import read_result
-from recorder.running.protocol import RecorderFailure, encode, to_exception
+from recorder.running.protocol import RecorderFailure, RecorderRefused, encode
 from recorder.running.runtime_directory import RecorderFolder, RecorderInfo, alive_recorders, killed_recorders
 
 LOOK_S = 0.25  # between two looks for killed recorders
@@ -153,7 +153,7 @@ class RecorderSupervisor:
             return
         end = read_result(next_folder)
         if end is None or isinstance(end, RecorderFailure):
-            raise to_exception(end) if end else SessionError("the recorder that would continue it was killed")
+            raise RecorderRefused(end) if end else SessionError("the recorder that would continue it was killed")
         self._give_up(folder, info, f'"{info.title}" was ended before another recorder could go on with it')
 
     def _recorded_s(self, info: RecorderInfo) -> float:

@@ -24,7 +24,9 @@ def carried_request(key: str, settings: Settings) -> CarriedRequest:
     looking = DeadlineTask(lambda: _find(key, settings), "request-look")
     dossier, request = looking.get(DOSSIER_ANSWER_S, silent)
     if request.state is not RequestState.OPEN:
-        raise UsageError(f"the request {request.id} is {request.state}", hint="`liput request reopen` reopens it.")
+        raise UsageError(
+            f"the request {request.id} is {request.state}", hint="`liput request reopen` reopens it.", why="closed"
+        )
     return request_to_carry(dossier, request, settings.office)
 
 

@@ -142,7 +142,7 @@ def _changed_plans(before: Sequence[Plan], after: Sequence[Plan]) -> list[Plan]:
 
 
 def _no_plan_error(key: str) -> UsageError:
-    return UsageError(f"there is no plan {key!r}", hint="liput schedule list --all shows them", why="missing")
+    return UsageError(f"there is no plan {key!r}", hint="liput schedule list --all shows them", why="no-plan")
 
 
 def matches_key(plan: Plan, key: str) -> bool:

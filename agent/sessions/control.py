@@ -29,10 +29,10 @@ from recorder.running.client import ControlClient, RecorderLost, RunningRecorder
 from recorder.running.protocol import (
     DisarmCommand,
     RecorderFailure,
+    RecorderRefused,
     StartCommand,
     StopCommand,
     WatchCommand,
-    to_exception,
 )
 from recorder.running.runtime_directory import RecorderFolder, RecorderInfo, ended_recorder_folder
 from recorder.session.request import SessionRequest
@@ -115,8 +115,10 @@ def until_armed(folder: RecorderFolder) -> None:
             if isinstance(told, Event) and told.kind in {"session-armed", SESSION_LIVE}:
                 return
             if isinstance(told, SessionResult):
-                raise SessionError("it was disarmed before its devices were open")
-    raise SessionError(f"the devices are not open after {ARM_S:.0f} s", hint="liput devices lists them")
+                raise SessionError("it was disarmed before its devices were open", why="ended")
+    raise SessionError(
+        f"the devices are not open after {ARM_S:.0f} s", hint="liput devices lists them", why="not-ready"
+    )
 
 
 def start(found: RunningRecorder, pre_roll_s: float) -> None:
@@ -145,7 +147,8 @@ def until_taken_over(folder: RecorderFolder) -> None:
 def _until_it_records(connection: ControlClient) -> None:
     for told in connection.told_within(START_S):
         if isinstance(told, Event) and told.kind == "start-failed":
-            raise SessionError(told.message, hint=str(told.detail.get("hint", "")))
+            hint, why, about = (str(told.detail.get(name, "")) for name in ("hint", "why", "about"))
+            raise RecorderRefused(RecorderFailure(message=told.message, hint=hint, why=why, about=about))
         if isinstance(told, SessionStatus) and told.state not in {*STATES_BEFORE, SessionState.FAILED}:
             return  # of a failed one the failure with its reason follows
         if isinstance(told, SessionResult) or (isinstance(told, Event) and told.kind == SESSION_LIVE):
@@ -153,6 +156,7 @@ def _until_it_records(connection: ControlClient) -> None:
     raise SessionError(
         f"the session has not begun to record within {START_S:.0f} s",
         hint="liput status says how it is; liput stop ends it",
+        why="not-begun",
     )
 
 
@@ -162,14 +166,16 @@ def earlier_end(key: str | None) -> SessionResult | None:
         return NOTHING_RUNS
     end = read_result(ended_recorder_folder(key))
     if isinstance(end, RecorderFailure):
-        raise to_exception(end)
+        raise RecorderRefused(end)
     return end
 
 
 def killed_error() -> SessionError:
     """Return the error for a killed recorder without a successor."""
     return SessionError(
-        "the recorder was killed; its recording up to then is kept", hint="`liput recover` makes a package of it"
+        "the recorder was killed; its recording up to then is kept",
+        hint="`liput recover` makes a package of it",
+        why="killed",
     )
 
 
@@ -219,6 +225,7 @@ def _successor(folder: RecorderFolder, info: RecorderInfo, patience_s: float = S
     raise SessionError(
         f'the recorder of "{info.title}" was killed, and none has gone on with it within {patience_s:.0f} s',
         hint="it may still do so: liput status says how it is",
+        why="killed",
     )
 
 
@@ -233,7 +240,7 @@ def stop(found: RunningRecorder, *, wait: bool) -> SessionResult | None:
         time.sleep(LOOK_S)
     end = read_result(found.folder)
     if isinstance(end, RecorderFailure):
-        raise to_exception(end)
+        raise RecorderRefused(end)
     if end is None and not found.info.is_alive:
         return stop(_successor(found.folder, found.info), wait=wait)
     return end
@@ -248,7 +255,7 @@ def _asked_to_stop(found: RunningRecorder, *, wait: bool) -> SessionResult | Non
             return None
         while not isinstance(told := connection.told(QUIET_S), SessionResult):
             if isinstance(told, RecorderFailure):
-                raise to_exception(told)
+                raise RecorderRefused(told)
     _until_gone(found)
     return told
 

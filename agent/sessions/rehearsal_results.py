@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.checks.check import CheckFinding, CheckResult, Measured, findings, make_result
+from agent.checks.check import CheckFinding, CheckResult, Measured, error_facts, findings, make_result
 from agent.checks.kinds.pictures import CODES as PICTURE_CODES
 from agent.checks.kinds.pictures import OF_FAULTS as PICTURE_FAULTS
 from agent.checks.kinds.pictures import picture_faults, picture_figures
@@ -19,6 +19,7 @@ from agent.health.alarm import (
     without_recording,
 )
 from capture.detectors.lipsync import AudioOffset
+from config.errors import LiputError
 from config.events import Event
 from config.locale.lookup import LocalizedText
 from config.settings.quantities import brief_rate, brief_size
@@ -72,8 +73,7 @@ def _recording(rehearsed: RehearsalResult, asked_s: float) -> CheckResult:
     film, problem = rehearsed.film, rehearsed.problem
     if rehearsed.result is None or film is None:
         code = "not-recorded" if rehearsed.result is None or rehearsed.result.package is None else "damaged"
-        error, hint = (problem.message, problem.hint) if problem else ("?", "")
-        return make_result(CODES, code, "recording", error=error, hint=hint)
+        return make_result(CODES, code, "recording", **error_facts(problem or LiputError("?")))
     measured: Measured = {"duration_s": round(film.duration_s, 3), "asked_s": asked_s, "pictures": film.pictures}
     return make_result(CODES, "short" if film.duration_s < asked_s - SHORT_S else "ok", "recording", measured)
 

@@ -30,9 +30,9 @@ from recorder.running.protocol import (
     RecorderFailure,
     RecorderMessage,
     RecorderNote,
+    RecorderRefused,
     SealingProgress,
     WatchCommand,
-    to_exception,
 )
 from recorder.running.runtime_directory import RecorderFolder
 
@@ -306,7 +306,7 @@ class SessionFollower:
     def take(self, told: RecorderMessage) -> None:
         """Show a message; raises the error of a Failure."""
         if isinstance(told, RecorderFailure):
-            raise to_exception(told)
+            raise RecorderRefused(told)
         if isinstance(told, SessionResult):
             self.result = told
             return

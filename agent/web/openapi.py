@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from agent.web.http.endpoint import JSON, Endpoint, NoParameters, TextRoute
-from agent.web.http.responses import ErrorDocument
+from agent.web.http.responses import PROBLEM, ErrorDocument
 from config.version import VERSION
 
 PATH = "/openapi.json"
@@ -65,7 +65,7 @@ def _anything(kind: type) -> dict[str, Any]:
 
 def _operation(endpoint: Endpoint, known: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
     kind = endpoint.answer_type
-    refusal = {JSON: {"schema": known[repr(ErrorDocument)]}}
+    refusal = {PROBLEM: {"schema": known[repr(ErrorDocument)]}}
     name = re.sub(r"[^a-z]+", "-", endpoint.path.removeprefix("/api/v1").lower()).strip("-")
     parts = re.findall(r"{(\w+)(?::path)?}", endpoint.path)
     answered = {"schema": known[repr(kind)] if kind is not None else {"type": "string"}}

@@ -51,11 +51,12 @@ class BilingualText(msgspec.Struct, frozen=True):
 
 
 class CodeSentences(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A code in a file: its verdict, reason and advice."""
+    """A code in a file: its verdict, reason and advice; `for_it` adds commands, which operators need not read."""
 
     verdict: str
     reason: BilingualText | str
     advice: BilingualText | str | None = None
+    for_it: BilingualText | str | None = None
 
 
 class SentenceFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,6 +82,12 @@ def sentence_file(name: str) -> SentenceFile:
 def words(name: str) -> dict[str, LocalizedText]:
     """Return the sentences of an area, each by its key."""
     return {key: sentence_file(name).said(sentence) for key, sentence in sentence_file(name).words.items()}
+
+
+def error_sentence(why: str, about: str) -> LocalizedText:
+    """Return the sentence for the cause of an error (config/errors.py) and the thing that it is about, or ""."""
+    known = words("errors")
+    return LocalizedText(*(" ".join(said.format(about=about).split()) for said in known.get(why, known["failed"])))
 
 
 def text(name: str, key: str, language: str, /, **facts: object) -> str:

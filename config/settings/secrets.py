@@ -157,6 +157,7 @@ def destination_url(settings: Settings, name: str) -> Secret:
             hint=f"add the line {name} = {form} to {keys_path(settings)} (chmod 600)"
             if form
             else f"take {name} out of {keys_path(settings)}",
+            about=name,
         )
     return _whole_address(destination, key)
 

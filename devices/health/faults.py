@@ -57,7 +57,7 @@ LOSSLESS_FAULTS = PLUG_FAULTS | {Fault.JITTER, Fault.CLIPPING, Fault.HUM}
 
 OPEN_ERROR_FAULTS: Mapping[ErrorCause, Fault] = {
     "lost": Fault.LOST,
-    "missing": Fault.LOST,
+    "no-device": Fault.LOST,
     "busy": Fault.BUSY,
     "denied": Fault.DENIED,
     "bus-full": Fault.BUS_FULL,

@@ -125,7 +125,9 @@ def device_open_error(code: int, name: str, node: str) -> DeviceError:
     if code in {errno.EACCES, errno.EPERM}:
         return device_denied_error(name, node)
     if code in _GONE:
-        return DeviceNotFound(f"{name} is not at {node} any more", hint="Plug it in again, or name another device.")
+        return DeviceNotFound(
+            f"{name} is not at {node} any more", hint="Plug it in again, or name another device.", about=name
+        )
     if code == errno.ENOSPC:
         return bus_full_error(name, node)
     if code in _UNSUPPORTED:
@@ -133,11 +135,13 @@ def device_open_error(code: int, name: str, node: str) -> DeviceError:
             f"{name} ({node}) refuses a mode from its own list: {os.strerror(code)}",
             hint="Try another size or rate, or another device.",
             why="unsupported",
+            about=name,
         )
     return DeviceError(
         f"{name} ({node}) does not answer: {os.strerror(code)}",
         hint="Unplug it, wait two seconds and plug it in again.",
         why="lost",
+        about=name,
     )
 
 
@@ -149,7 +153,7 @@ def device_busy_error(name: str, node: str) -> DeviceError:
     said, hint = "used by another program", f"Root can see which one: sudo fuser -v {node}"
     if found:
         said, hint = "still used by Liput itself", "It is free within seconds; if not, unplug it and plug it in again."
-    return DeviceError(f"{name} ({node}) is {said}", hint=hint, why="busy")
+    return DeviceError(f"{name} ({node}) is {said}", hint=hint, why="busy", about=name)
 
 
 def device_in_use_error(name: str, node: str, others: Iterable[Holder]) -> DeviceError:
@@ -161,10 +165,14 @@ def device_in_use_error(name: str, node: str, others: Iterable[Holder]) -> Devic
             f"{name} ({node}) is in use by a session of Liput (pid {pids})",
             hint="End that session, or name another device.",
             why="busy",
+            about=name,
         )
     who = ", ".join(str(holder) for holder in others)
     return DeviceError(
-        f"{name} ({node}) is used by {who}", hint="Close that program, or name another device.", why="busy"
+        f"{name} ({node}) is used by {who}",
+        hint="Close that program, or name another device.",
+        why="busy",
+        about=name,
     )
 
 
@@ -173,7 +181,10 @@ def bus_full_error(name: str, node: str) -> DeviceError:
     others = streaming_neighbours(node)
     beside = f" beside {', '.join(others)}" if others else ""
     return DeviceError(
-        f"this USB bus is full: {name} ({node}) gets no room{beside}", hint=BUS_FULL_HINT, why="bus-full"
+        f"this USB bus is full: {name} ({node}) gets no room{beside}",
+        hint=BUS_FULL_HINT,
+        why="bus-full",
+        about=name,
     )
 
 
@@ -184,6 +195,7 @@ def device_denied_error(name: str, node: str) -> DeviceError:
         f"this user may not open {name} ({node}): it belongs to the group {group}",
         hint=f'Join it with: sudo usermod -aG {group} "$USER", then log out and in again.',
         why="denied",
+        about=name,
     )
 
 
@@ -202,5 +214,8 @@ def device_lost_error(name: str, node: str, code: int | None = None) -> DeviceEr
     """Return the error for a device that vanished while in use."""
     reason = "" if code is None or code in _GONE else f": {os.strerror(code)}"
     return DeviceError(
-        f"{name} ({node}) was lost{reason}", hint="Check its cable; a new recording opens it again.", why="lost"
+        f"{name} ({node}) was lost{reason}",
+        hint="Check its cable; a new recording opens it again.",
+        why="lost",
+        about=name,
     )

@@ -68,7 +68,7 @@ def find_sound(devices: Sequence[Device], name: str) -> Device:
 def _find(devices: Sequence[Device], name: str, what: str, suits: Callable[[Device], bool]) -> Device:
     named = _named(devices, name)
     if not named:
-        raise DeviceNotFound(f"no connected device is called {name!r}", hint=_what_there_is(devices, suits))
+        raise DeviceNotFound(f"no connected device is called {name!r}", hint=_what_there_is(devices, suits), about=name)
     partners = {device.paired_with for device in named}
     suited = [device for device in named if suits(device)]
     suited = suited or [device for device in devices if device.id in partners and suits(device)]

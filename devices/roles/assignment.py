@@ -75,6 +75,7 @@ def device_with_role(role: str, roles: Roles, devices: Sequence[Device]) -> Devi
     raise DeviceNotFound(
         f"{role} ({binding.name}) is missing: {found.reason}",
         hint=_remedies(role, found, f"--{'audio' if is_sound else 'video'}", present),
+        about=role,
     )
 
 

@@ -380,10 +380,12 @@ class ControlServer(SocketLoop[ClientConnection]):
             return
         state = self._session.status().state
         if isinstance(request, DisarmCommand) and state not in STATES_BEFORE:
-            raise SessionError(f"the session is {state}, not armed", hint="liput stop ends the recording")
+            raise SessionError(
+                f"the session is {state}, not armed", hint="liput stop ends the recording", why="recording"
+            )
         if state in STATES_AFTER:
             hint = "liput record begins another one"
-            raise SessionError(f"the session is {state}: its recording has ended", hint=hint)
+            raise SessionError(f"the session is {state}: its recording has ended", hint=hint, why="ended")
 
     def _run_changes(self) -> None:
         """Carry out changes, which may block on a disk, one by one."""

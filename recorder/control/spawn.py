@@ -14,7 +14,7 @@ from devices.host.framing import ReceiveBuffer
 from recorder.control.launch import RECORDERS_VARIABLE, RecorderUnit, launch_recorder
 from recorder.control.spec import LARGEST_SPEC_BYTES, RecorderSpec, encode_spec, passed_environment
 from recorder.model.names import quoted
-from recorder.running.protocol import HANDSHAKE_DECODER, RecorderFailure, to_exception
+from recorder.running.protocol import HANDSHAKE_DECODER, RecorderFailure, RecorderRefused
 from recorder.running.runtime_directory import RecorderFolder
 
 DISCARD_S = 5.0
@@ -59,6 +59,7 @@ class SpawnedRecorder:
             raise SessionError(
                 f"the recorder has not been ready within {READY_S:.0f} s: a disk or a device does not answer",
                 hint="check the archive's disk and `liput devices`; then try again",
+                why="not-ready",
             )
         try:
             answer = HANDSHAKE_DECODER.decode(line)
@@ -69,7 +70,7 @@ class SpawnedRecorder:
             self._process.let_go()
         if isinstance(answer, RecorderFailure):
             self._process.wait()
-            raise to_exception(answer)
+            raise RecorderRefused(answer)
         self.notes = [*self.notes, *answer.notes]
         return RecorderFolder(Path(answer.folder))
 

@@ -76,6 +76,8 @@ class Destinations:
                 raise UsageError(
                     f'"{target.name}" is a destination of this session already',
                     hint=f"liput destination restart {target.name} connects it anew",
+                    why="stream-there",
+                    about=target.name,
                 )
             if self._templates is not None:
                 self._connect(target, self._templates, self._removed.get(target.name))
@@ -119,7 +121,7 @@ class Destinations:
 
     def _refuse_after_the_end(self) -> None:
         if self._is_over:
-            raise SessionError("the recording has ended", hint="liput record begins another one")
+            raise SessionError("the recording has ended", hint="liput record begins another one", why="ended")
 
     def _refuse_unknown(self, name: str) -> None:
         if name not in self._targets:
@@ -127,6 +129,7 @@ class Destinations:
             raise UsageError(
                 f'"{name}" is no destination of this session',
                 hint=f"its destinations are {there}" if there else f"it has none; liput destination add {name} adds it",
+                why="missing",
             )
 
     # From the start of the recording to its end

@@ -38,7 +38,9 @@ def check_layout(name: str, layouts: Mapping[str, LayoutSettings], inputs: Seque
     if name in set(ProgramCard):
         return None
     known = [*layouts, *ProgramCard]
-    raise UsageError(f'there is no layout "{name}"{did_you_mean(name, known)}', hint=f"there are {', '.join(known)}")
+    raise UsageError(
+        f'there is no layout "{name}"{did_you_mean(name, known)}', hint=f"there are {', '.join(known)}", why="layout"
+    )
 
 
 @dataclass(frozen=True, slots=True)

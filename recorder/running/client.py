@@ -26,9 +26,9 @@ from recorder.running.protocol import (
     PreviewCommand,
     RecorderFailure,
     RecorderMessage,
+    RecorderRefused,
     StatusCommand,
     encode,
-    to_exception,
 )
 from recorder.running.runtime_directory import RecorderFolder, RecorderInfo
 
@@ -119,7 +119,7 @@ class ControlClient(_Client):
                 self._told.append(line)
             elif line.id == self._number or line.id is None:
                 if line.error is not None:
-                    raise to_exception(line.error)
+                    raise RecorderRefused(line.error)
                 return line
         raise lost_error(self._id, "does not answer")
 
@@ -145,7 +145,7 @@ class ControlClient(_Client):
         deadline_s = time.monotonic() + timeout_s
         while (left_s := deadline_s - time.monotonic()) > 0 and (told := self.told(left_s)):
             if isinstance(told, RecorderFailure):
-                raise to_exception(told)
+                raise RecorderRefused(told)
             yield told
 
     def _line(self, deadline_s: float) -> ControlLine | None:
@@ -177,9 +177,9 @@ class PreviewClient(_Client):
         except msgspec.MsgspecError:
             raise lost_error(self._id, "makes no sense") from None
         if isinstance(answer, RecorderFailure):
-            raise to_exception(answer)
+            raise RecorderRefused(answer)
         if isinstance(answer, CommandReply) and answer.error is not None:
-            raise to_exception(answer.error)
+            raise RecorderRefused(answer.error)
 
     def _answer(self) -> bytes | None:
         # Previews of the former source may come first: JSON begins with a brace, a length never does.
@@ -291,10 +291,10 @@ def select_session(key: str | None, preference: Preference) -> RunningRecorder:
         named = [one for one in found if one.info.id.startswith(key.lower())] if key else []
         if not named:
             known = f"these run: {', '.join(map(str, found))}" if found else "none runs"
-            raise SessionError(f"no running session is called {key}", hint=known, why="missing")
+            raise SessionError(f"no running session is called {key}", hint=known, why="no-session")
         return _single(named)
     if not found:
-        raise SessionError("no session runs", hint="liput arm or liput record begins one", why="missing")
+        raise SessionError("no session runs", hint="liput arm or liput record begins one", why="no-session")
     for states in preference:
         if fitting := [one for one in found if one.state in states]:
             return _single(fitting)
@@ -303,5 +303,7 @@ def select_session(key: str | None, preference: Preference) -> RunningRecorder:
 
 def _single(found: Sequence[RunningRecorder]) -> RunningRecorder:
     if len(found) > 1:
-        raise UsageError(f"{len(found)} sessions match: {', '.join(map(str, found))}", hint="choose one: --session ID")
+        raise UsageError(
+            f"{len(found)} sessions match: {', '.join(map(str, found))}", hint="choose one: --session ID", why="several"
+        )
     return found[0]

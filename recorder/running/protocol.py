@@ -2,7 +2,7 @@
 
 import json
 import struct
-from typing import Annotated
+from typing import Annotated, cast
 
 import msgspec
 
@@ -124,6 +124,8 @@ class CommandRefusal(msgspec.Struct, frozen=True, kw_only=True):
 
     message: str
     hint: str = ""
+    why: str = "failed"
+    about: str = ""
     exit_status: int = 1
     is_of_consent: bool = False  # whether the speakers refuse; `although_refused` overrides it
 
@@ -157,6 +159,8 @@ class RecorderFailure(msgspec.Struct, frozen=True, kw_only=True, tag_field="type
 
     message: str
     hint: str = ""
+    why: str = "failed"
+    about: str = ""
     exit_status: int = 1
     is_of_device: bool = False  # whether a device is missing or does not open; `allow_missing` starts without it
 
@@ -180,14 +184,12 @@ HANDSHAKE_DECODER = msgspec.json.Decoder[RecorderReady | RecorderFailure](Record
 
 
 class RecorderRefused(LiputError):
-    """A recorder's refusal, raised at the client."""
+    """A recorder's refusal, raised at the client. A newer recorder may give a cause that is not known here."""
 
-    def __init__(
-        self, message: str, *, hint: str = "", exit_status: int = 1, is_of_device: bool = False, why: ErrorCause = ""
-    ) -> None:
-        super().__init__(message, hint=hint, why=why)
-        self.exit_status = exit_status
-        self.is_of_device = is_of_device
+    def __init__(self, told: "CommandRefusal | RecorderFailure") -> None:
+        super().__init__(told.message, hint=told.hint, why=cast("ErrorCause", told.why), about=told.about)
+        self.exit_status = told.exit_status
+        self.is_of_device = isinstance(told, RecorderFailure) and told.is_of_device
 
 
 def decode_request(line: bytes) -> AnyRequest:
@@ -223,6 +225,8 @@ def to_refusal(error: BaseException) -> CommandRefusal:
     return CommandRefusal(
         message=utf8_safe(told.message if told is error else quoted(told.message)),
         hint=utf8_safe(told.hint),
+        why=told.why,
+        about=utf8_safe(told.about),
         exit_status=told.exit_status,
         is_of_consent=told.why == "speakers",
     )
@@ -231,18 +235,7 @@ def to_refusal(error: BaseException) -> CommandRefusal:
 def to_failure(error: BaseException) -> RecorderFailure:
     """Return the last line of a session that ended with `error`."""
     told = to_refusal(error)
-    is_of_device = isinstance(error, DeviceError)
     return RecorderFailure(
-        message=told.message, hint=told.hint, exit_status=told.exit_status, is_of_device=is_of_device
-    )
-
-
-def to_exception(refused: CommandRefusal | RecorderFailure) -> RecorderRefused:
-    """Return the exception of a refusal."""
-    return RecorderRefused(
-        refused.message,
-        hint=refused.hint,
-        exit_status=refused.exit_status,
-        is_of_device=isinstance(refused, RecorderFailure) and refused.is_of_device,
-        why="speakers" if isinstance(refused, CommandRefusal) and refused.is_of_consent else "",
-    )
+        message=told.message, hint=told.hint, why=told.why, about=told.about, exit_status=told.exit_status,
+        is_of_device=isinstance(error, DeviceError),
+    )  # fmt: skip

@@ -379,12 +379,16 @@ class DeviceClaims:
         held = read_json(path, SessionClaim)
         if held is None:  # the holder is just writing its claim
             return DeviceError(
-                f"{name} is used by another session", hint="liput status lists running sessions", why="busy"
+                f"{name} is used by another session",
+                hint="liput status lists running sessions",
+                why="busy",
+                about=name,
             )
         return DeviceError(
             f'{name} is used by the session "{held.title}" ({held.id})',
             hint=f"liput stop --session {held.id} ends that session; or choose another device",
             why="busy",
+            about=name,
         )
 
 

@@ -117,7 +117,7 @@ class Session:
     def start(self, pre_roll_s: float = 0.0) -> None:
         """Begin to record once armed, at the keyframe `pre_roll_s` seconds ago. Raises LiputError after the end."""
         if self._stopping.is_set():
-            raise LiputError("the session has ended", hint="arm another one")
+            raise LiputError("the session has ended", hint="arm another one", why="ended")
         if self._requested_pre_roll_s is None:
             self._requested_pre_roll_s = max(0.0, pre_roll_s)
         self._changed.set()
@@ -137,7 +137,11 @@ class Session:
     def mark(self, text: str) -> Mark:
         """Add a chapter mark at this moment. Raises UsageError for an empty text, and unless it records."""
         if self._machine.state not in STATES_RECORDING:
-            raise UsageError("nothing is being recorded, so there is nothing to mark", hint="liput start begins it")
+            raise UsageError(
+                "nothing is being recorded, so there is nothing to mark",
+                hint="liput start begins it",
+                why="not-recording",
+            )
         return self._marks.add(text, self._media_s() or 0.0)
 
     def layout(self, name: str) -> None:
@@ -150,7 +154,7 @@ class Session:
 
     def _armed_program(self) -> SessionProgram:
         if self._program is None:
-            raise LiputError("the session is not armed yet", hint="wait until its devices are open")
+            raise LiputError("the session is not armed yet", hint="wait until its devices are open", why="not-ready")
         return self._program
 
     def _media_s(self) -> float | None:
@@ -344,7 +348,8 @@ class Session:
         except LiputError as error:
             self._requested_pre_roll_s = None
             self._pre_roll.holds = False
-            self.emit("start-failed", self._plan.title, error.message, hint=error.hint)
+            detail = {"hint": error.hint, "why": error.why, "about": error.about}
+            self.emit("start-failed", self._plan.title, error.message, **detail)
 
     def _begin(self, program: SessionProgram, *, counts_anew: bool = False) -> None:
         plan, live, writing = self._plan, self._live, self._writing

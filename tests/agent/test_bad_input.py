@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from config.locale import lookup
 from tests.support import archives, command
 from tests.support.room import Room, frames
 
@@ -52,7 +53,9 @@ def test_it_is_said_in_one_line_what_is_wrong_and_in_another_what_to_do(
     # A busy PC says that it opens things meanwhile.
     told = {line.get("state") or line["kind"] for line in done.lines[:-1]}
     assert told <= {"idle", "priority-granted"}, done.lines
-    assert done.lines[-1:] == [{"type": "error", "message": said[0].removeprefix("liput: "), "hint": said[1].strip()}]
+    (error,) = done.lines[-1:]
+    assert [error["type"], f"liput: {error['message']}", error["hint"]] == ["error", said[0], said[1].strip()]
+    assert error["why"] in lookup.words("errors")
     assert KEY not in done.errors
     assert everything(room) == before, "something was left"
 

@@ -10,6 +10,7 @@ import pytest
 from agent.devices.watch_part import SoundInputCache
 from agent.metrics.exposition import DeadlineQueries
 from agent.web.http.context import CommandRuns, WorkerPool
+from config.errors import LiputError
 from devices.controls.presets import PresetRestorer
 from devices.host import threads
 from devices.host.clock import SystemClock
@@ -87,14 +88,15 @@ def test_sound_servers_are_asked_by_the_next_who_wants_to_know(no_thread: Once) 
 
 
 def test_a_check_can_be_begun_again(no_thread: Once) -> None:
-    runs, done = CommandRuns(lambda words, config_file: (None, "nothing found")), threading.Event()
+    nothing, done = LiputError("nothing found"), threading.Event()
+    runs = CommandRuns(lambda words, config_file: (None, nothing))
     no_thread()
     with pytest.raises(RuntimeError, match="new thread"):
         runs.start([], None, done.set)
     assert runs.now() == (None, None)
     runs.start([], None, done.set)
     assert done.wait(30)
-    assert runs.now() == (None, "nothing found")
+    assert runs.now() == (None, nothing)
 
 
 def test_a_figure_is_there_the_next_time(no_thread: Once) -> None:

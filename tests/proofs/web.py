@@ -47,7 +47,7 @@ def run(cases: int, seed: int) -> Mapping[str, object]:
         patch.setenv(RUNTIME, str(runtime))
         patch.setenv(STATE, str(Path(name) / "state"))
         patch.setattr("devices.host.throttle.TokenBuckets.take", lambda *_: 0.0)
-        runs, rehearsals = CommandRuns(lambda *_: (None, "")), CommandRuns(lambda *_: (None, ""))
+        runs, rehearsals = CommandRuns(lambda *_: (None, None)), CommandRuns(lambda *_: (None, None))
         spawned: list[SpawnedRecorder] = []
 
         def spawn(spec: RecorderSpec) -> SpawnedRecorder:

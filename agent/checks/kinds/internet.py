@@ -5,7 +5,16 @@ import time
 from collections.abc import Iterable, Mapping
 from functools import partial
 
-from agent.checks.check import Check, CheckContext, CheckFinding, CheckResult, findings, make_result, run_parallel
+from agent.checks.check import (
+    Check,
+    CheckContext,
+    CheckFinding,
+    CheckResult,
+    error_facts,
+    findings,
+    make_result,
+    run_parallel,
+)
 from config.errors import LiputError, UsageError
 from config.locale.lookup import words
 from config.settings.quantities import brief_latency
@@ -76,7 +85,7 @@ def _destination_result(
 ) -> CheckResult:
     name = f"{NAME}: {name}"
     if isinstance(target, LiputError):
-        return make_result(CODES, "not-set-up", name, why=target.message, hint=target.hint)
+        return make_result(CODES, "not-set-up", name, **error_facts(target))
     if held is not None:
         if held.reason is None and (state := _FINE.get(held.state)):
             return make_result(CODES, "held", name, state=state)
@@ -84,7 +93,7 @@ def _destination_result(
     try:
         url = parse_live_url(target.url.reveal())
     except UsageError as error:
-        return make_result(CODES, "not-set-up", name, why=error.message, hint=error.hint)
+        return make_result(CODES, "not-set-up", name, **error_facts(error))
     patience = Deadline.of(LONGEST_QUICK_S if situation.quick else LONGEST_S, situation.stop)
     began = time.monotonic()
     try:

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from agent.checks.check import CheckContext, CheckFinding, CheckResult, Measured, make_result, run_parallel
+from agent.checks.check import CheckContext, CheckFinding, CheckResult, Measured, error_facts, make_result, run_parallel
 from capture.detectors.detector_factory import DetectorFactory
 from capture.pacing import RealPace
 from capture.sources.source_kind import ChosenSource, ChosenSources, SourceContext
@@ -20,7 +20,7 @@ QUICK_S = 3.5
 ENDS_S = 0.3  # a look ends by itself this long before the limit
 LET_GO_S = 1.0
 
-_CODES = ("missing", "busy", "denied", "bus-full", "lost")  # values of an error's `why` that are codes of their own
+_CODES = {"no-device": "missing", **{why: why for why in ("busy", "denied", "bus-full", "lost")}}  # by an error's cause
 
 
 class SourceFailure(Exception):
@@ -80,8 +80,7 @@ def inspect_sources[Source](
     try:
         sources = select(choose(situation))
     except LiputError as error:
-        hint = error.hint or "liput devices lists all devices"
-        return [make_result(codes, "not-chosen", check, error=error.message, hint=hint)]
+        return [make_result(codes, "not-chosen", check, **error_facts(error))]
     longest_s = QUICK_S if situation.quick else LONGEST_S
     ends_ns = situation.clock.now_ns() + round((longest_s - ENDS_S) * NANOSECONDS)
     let_go = {f"{check}: {source.name}": threading.Event() for source in sources}
@@ -112,5 +111,5 @@ def _failure(error: Exception) -> SourceFailure:
     if isinstance(error, SourceFailure):
         return error
     told = as_liput_error(error)
-    code = told.why if told.why in _CODES else "not-opened"
+    code = _CODES.get(told.why, "not-opened")
     return SourceFailure(code, error=told.message, hint=told.hint)

@@ -24,11 +24,11 @@ from recorder.running.protocol import (
     AddDestinationCommand,
     DestinationChange,
     RecorderFailure,
+    RecorderRefused,
     RemoveDestinationCommand,
     RestartDestinationCommand,
     StatusCommand,
     WatchCommand,
-    to_exception,
 )
 
 LOOK_S = 0.5
@@ -133,7 +133,7 @@ def _watch(found: RunningRecorder, show: Callable[[SessionStatus], None]) -> Non
             while wakeup not in select.select([connection.fileno(), wakeup], [], [])[0]:
                 while (told := connection.told(0)) is not None:
                     if isinstance(told, RecorderFailure):
-                        raise to_exception(told)
+                        raise RecorderRefused(told)
                     if isinstance(told, SessionResult):
                         return
                     if isinstance(told, SessionStatus):

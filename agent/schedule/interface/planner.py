@@ -77,14 +77,14 @@ def check_plan(plan: Plan, desk: Planner) -> Plan:
     settings, label = desk.settings, desk.label
     if not checked_text("title", plan.title):
         hint = f"name the session ({label('title')}), or its request ({label('request')})"
-        raise UsageError("there is no title", hint=hint)
+        raise UsageError("there is no title", hint=hint, why="no-title")
     length = plan.ends_at - plan.starts_at
     if length <= timedelta(0):
         hint = f"check {label('starts')} and {label('ends')}, or say how long it is ({label('for_s')})"
-        raise UsageError("the session ends before it begins", hint=hint)
+        raise UsageError("the session ends before it begins", hint=hint, why="backwards")
     if length > LONGEST:
         hint = f"check {label('ends')}"
-        raise UsageError(f"the session is {length.days} days long; {LONGEST.days} at most", hint=hint)
+        raise UsageError(f"the session is {length.days} days long; {LONGEST.days} at most", hint=hint, why="too-long")
     settings.profile(plan.profile)
     settings.layout(plan.layout)
     for name in plan.streams:
@@ -128,14 +128,14 @@ def add_plan(desk: Planner, asked: PlanRequest) -> Plan:
     starts_at = desk.when("starts", asked.starts) if asked.starts else of_request
     if starts_at is None:
         hint = f'say it: {desk.label("starts")} "besok 09:00"'
-        raise UsageError("the session has no start", hint=hint)
+        raise UsageError("the session has no start", hint=hint, why="no-time")
     ends_at = _end(desk, asked, starts_at) or (None if asked.starts or request is None else request.ends_at)
     if ends_at is None:
         hint = f"say it: {desk.label('ends')} 11:00, or how long it is ({desk.label('for_s')})"
-        raise UsageError("the session has no end", hint=hint)
+        raise UsageError("the session has no end", hint=hint, why="no-time")
     if ends_at <= desk.now:
         hint = f"check {desk.label('starts')}"
-        raise UsageError(f"the session is over already: {ends_at:%Y-%m-%d %H:%M}", hint=hint)
+        raise UsageError(f"the session is over already: {ends_at:%Y-%m-%d %H:%M}", hint=hint, why="past")
     title = checked_text("title", asked.title or (request.event if request else ""))
     plan = Plan(
         id=new_id(title, starts_at),

@@ -9,6 +9,7 @@ from agent.checks.history import UplinkMeasurement, kept_runs, run_document, upl
 from agent.web.api.sessions import request_key
 from agent.web.http.context import CommandRuns
 from agent.web.http.endpoint import ApiCall, Endpoint
+from agent.web.http.responses import CONFLICT, ErrorDocument, error_document
 from config.errors import SessionError
 from recorder.running import runtime_directory
 
@@ -18,13 +19,17 @@ type Word = Annotated[str, msgspec.Meta(pattern="^[^-@][^\\x00]*$", max_length=1
 
 
 class RunState(msgspec.Struct, frozen=True, kw_only=True):
-    """A running check or rehearsal and its time so far; the last document (null: none), or the error (`problem`)."""
+    """A running check or rehearsal and its time so far; the last document (null: none), or the error.
+
+    `problem`: the error's message, for programs.
+    """
 
     type: Literal["check-run", "rehearsal-run"]
     running: bool
     since_s: float | None
     last: dict[str, Any] | None
     problem: str | None
+    error: ErrorDocument | None
 
 
 def checks(call: ApiCall) -> RunState:
@@ -60,7 +65,9 @@ def rehearse(
 ) -> RunState:  # fmt: skip
     """Start a rehearsal, with `practice` on synthetic sources. WebSocket messages report its start and end."""
     if any(runtime_directory.alive_recorders()):
-        raise SessionError("a session runs, and needs all of this PC", hint="rehearse before it, or after it")
+        raise SessionError(
+            "a session runs, and needs all of this PC", hint="rehearse before it, or after it", why="session-runs"
+        )
     made = ["--video=synthetic"] if practice else []
     words = [f"--for={for_s:g}s", *made, *(f"--stream={name}" for name in streams)]
     return _begin(call, call.house.rehearsals, words, rehearsal)
@@ -68,7 +75,10 @@ def rehearse(
 
 def _state(kind: Literal["check-run", "rehearsal-run"], runs: CommandRuns, last: dict[str, Any] | None) -> RunState:
     since_s, problem = runs.now()
-    return RunState(type=kind, running=since_s is not None, since_s=since_s, last=last, problem=problem)
+    return RunState(
+        type=kind, running=since_s is not None, since_s=since_s, last=last,
+        problem=problem.message if problem else None, error=error_document(problem, CONFLICT) if problem else None,
+    )  # fmt: skip
 
 
 def _begin(

@@ -13,8 +13,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from agent.web.api.state import State, state_of
 from agent.web.http.context import ApiContext
 from agent.web.http.guard import POLICY_VIOLATION
-from agent.web.http.responses import ErrorDocument
-from config.errors import LiputError, as_liput_error
+from agent.web.http.responses import BAD_REQUEST, error_document
+from config.errors import LiputError, UsageError, as_liput_error
 from devices.host import threads
 from devices.host.clock import Clock, seconds_now
 from devices.host.throttle import LogOnChange, TokenBucket
@@ -339,8 +339,7 @@ async def _listen(socket: WebSocket, viewer: Viewer, hub: Hub) -> None:
         try:
             viewer.watch(msgspec.json.decode(text, type=PageSubscription))
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-            why = f"this is not understood: {quoted(str(error))}"
-            said = ErrorDocument(message=why, hint="docs/api.md lists all paths")
-            viewer.put("error", json_bytes(said).decode())
+            told = UsageError(f"this is not understood: {quoted(str(error))}", hint="docs/api.md lists all paths")
+            viewer.put("error", json_bytes(error_document(told, BAD_REQUEST)).decode())
         else:
             hub.serve()

@@ -135,7 +135,7 @@ def session_state(recorder_id: str) -> Begun:
 
 def _unknown_session(recorder_id: str) -> SessionError:
     return SessionError(
-        f"no running session is called {recorder_id}", hint="GET /api/v1/state lists running sessions", why="missing"
+        f"no running session is called {recorder_id}", hint="GET /api/v1/state lists running sessions", why="no-session"
     )
 
 
@@ -162,7 +162,7 @@ def _asked(house: ApiContext, new: NewSession) -> SessionRequest:
     """Return the request for a recorder. Raises UsageError, DossierError, SettingsError."""
     settings = house.settings.read()
     if not new.title.strip() and new.request is None:
-        raise UsageError("there is no title", hint="name the session, or its request")
+        raise UsageError("there is no title", hint="name the session, or its request", why="no-title")
     for word in (*new.streams, *new.videos, *new.audios):
         refuse_file_names(word)
     if new.consent == "refused" and new.streams and not new.although_refused:
@@ -194,7 +194,7 @@ def refuse_file_names(word: str) -> None:
 def request_key(key: str) -> str:
     """Return the id of a request from an address. Raises DossierError if it names a file."""
     if "/" in key or "\0" in key or len(key) > 255:
-        raise DossierError("there is no such request", hint="GET /api/v1/requests lists them", why="missing")
+        raise DossierError("there is no such request", hint="GET /api/v1/requests lists them", why="no-request")
     return key
 
 
@@ -244,7 +244,9 @@ def _session(call: ApiCall) -> RunningRecorder:
 def _id(call: ApiCall) -> str:
     key = call.path["id"]
     if not _ID.fullmatch(key):
-        raise SessionError("there is no such session", hint="GET /api/v1/state lists running sessions", why="missing")
+        raise SessionError(
+            "there is no such session", hint="GET /api/v1/state lists running sessions", why="no-session"
+        )
     return key
 
 
@@ -310,7 +312,9 @@ def stop_recording(_call: ApiCall, *, wait: bool = False) -> Begun:
     found = running_recorders()
     recording = [one for one in found if one.state in STATES_RECORDING] or [one for one in found if one.state is None]
     if len(recording) > 1:
-        raise UsageError(f"{len(recording)} sessions record", hint="POST /api/v1/sessions/ID/stop ends one of them")
+        raise UsageError(
+            f"{len(recording)} sessions record", hint="POST /api/v1/sessions/ID/stop ends one of them", why="several"
+        )
     if not (one := recording[0] if recording else successor_of(None)):
         return NOTHING_RUNS
     return _ended(one, wait=wait)

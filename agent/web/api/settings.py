@@ -11,8 +11,9 @@ from agent.checks.history import result_document
 from agent.checks.kinds.storage import folder_state
 from agent.web.http.context import ApiContext
 from agent.web.http.endpoint import ApiCall, Endpoint
-from agent.web.http.responses import HttpRefusal
-from config.errors import SessionError, StorageError, UsageError
+from agent.web.http.responses import CONFLICT, HttpRefusal
+from config.errors import SessionError, UsageError
+from config.locale.lookup import BilingualText
 from config.settings.addresses import scheme_of
 from config.settings.editing import EditedValue, change_settings, write_problem
 from config.settings.reader import TABLE_NAME
@@ -119,14 +120,21 @@ def set_destination(
     secret = key or of_srt or None
     _only_here(call)
     if len(name) > _LONGEST_NAME or not TABLE_NAME.fullmatch(name) or name in _TAKEN:
-        raise UsageError(f"a destination's name is of letters, digits, - and _, {_LONGEST_NAME} at most")
+        raise UsageError(f"a destination's name is of letters, digits, - and _, {_LONGEST_NAME} at most", why="name")
     if scheme_of(url) == "file":
-        raise UsageError("a folder as a destination is set by IT, in the settings file", hint="docs/live.md")
+        raise UsageError(
+            "a folder as a destination is set by IT, in the settings file", hint="docs/live.md", why="by-it"
+        )
     file, before = _file(call.house), call.house.settings.read()
     known = before.destinations.get(name)
     is_same = known is not None and known.url == url.rstrip("/")
     if secret is None and not is_same and name in read_keys(msgspec.structs.replace(before, file=file)):
-        raise UsageError(f"the key of {name} was given for another address", hint="give the key as well")
+        raise UsageError(
+            f"the key of {name} was given for another address",
+            hint="give the key as well",
+            why="other-address",
+            about=name,
+        )
     changes: dict[tuple[str, ...], EditedValue] = {("destinations", name, "url"): url}
     if test or (known is not None and known.test):
         changes["destinations", name, "test"] = test
@@ -148,18 +156,22 @@ def _file(house: ApiContext) -> Path:
 
 def _archive(house: ApiContext, asked: str) -> Path:
     if house.folder is not None:
-        raise UsageError("the archive was named when Liput was started (--archive)", hint="start it without --archive")
+        raise UsageError(
+            "the archive was named when Liput was started (--archive)", hint="start it without --archive", why="by-it"
+        )
     if any(alive_recorders()):
-        raise SessionError("a session runs, and its archive is in use", hint="change the folder after it")
+        raise SessionError(
+            "a session runs, and its archive is in use", hint="change the folder after it", why="session-runs"
+        )
     text = _printable("archive", asked.strip())
     path = Path(text).expanduser() if text.startswith("~/") else Path(text)
     if not path.is_absolute() or ".." in path.parts:
-        raise UsageError("enter a full path, such as /srv/arsip or ~/Arsip")
+        raise UsageError("enter a full path, such as /srv/arsip or ~/Arsip", why="path")
     settings = house.settings.read()
-    language = settings.general.language
     _free, state = folder_state(path, settings, house.clock)
     if state.verdict is CheckVerdict.FAILURE:
-        raise StorageError(state.reason.of(language), hint=state.advice.of(language), why="unwritable")
+        said = BilingualText(*map(" ".join, zip(state.reason, state.advice, strict=True)))
+        raise HttpRefusal(CONFLICT, state.reason.english, hint=state.advice.english, why="unwritable", text=said)
     return path
 
 
@@ -171,7 +183,7 @@ def _printable(what: str, text: str) -> str:
 
 def _only_here(call: ApiCall) -> None:
     if not call.is_near:
-        raise HttpRefusal(403, ELSEWHERE, hint="open the page there; `liput` prints its address")
+        raise HttpRefusal(403, ELSEWHERE, hint="open the page there; `liput` prints its address", why="elsewhere")
 
 
 _AT = "/api/v1/settings"

@@ -18,6 +18,7 @@ from agent.daemon.command_child import child_environment, liput_command
 from agent.health.alarm import Alarm
 from agent.web.http.responses import BUSY, HttpRefusal
 from agent.web.http.token import Auth
+from config.errors import LiputError
 from config.settings.schema import CurrentSettings, Settings
 from devices.host.child import ChildProcess
 from devices.host.clock import Clock
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 LONGEST_S = 300.0
 END_S = 5.0  # seconds for a command to exit after its document
 
-type Work = Callable[[Sequence[str], Path | None], tuple[dict[str, Any] | None, str]]
+type Work = Callable[[Sequence[str], Path | None], tuple[dict[str, Any] | None, LiputError | None]]
 """Takes options and a settings file; returns a command's document, or None and the error."""
 
 
@@ -46,7 +47,7 @@ class CommandRuns:
         self._work = work
         self._lock = threading.Lock()
         self._began_s: float | None = None
-        self._problem: str | None = None
+        self._problem: LiputError | None = None
         self.last: dict[str, Any] | None = None  # the last document; None after a failure
 
     def start(self, words: Sequence[str], config_file: Path | None, done: Callable[[], None]) -> None:
@@ -61,26 +62,26 @@ class CommandRuns:
         with self._lock:
             self._began_s = None
 
-    def now(self) -> tuple[float | None, str | None]:
+    def now(self) -> tuple[float | None, LiputError | None]:
         """Return the duration of the present run, and the error of the last one."""
         with self._lock:
             return None if self._began_s is None else time.monotonic() - self._began_s, self._problem
 
     def _run(self, words: Sequence[str], config_file: Path | None, done: Callable[[], None]) -> None:
-        problem = ""
+        problem: LiputError | None = None
         try:
             self.last, problem = self._work(words, config_file)
         except OSError as error:
-            problem = f"it did not end: {error}"
+            problem = LiputError(f"it did not end: {error}")
         finally:
             with self._lock:
-                self._began_s, self._problem = None, problem or None
+                self._began_s, self._problem = None, problem
             done()
 
 
 def run_command(
     name: str, kind: str, words: Sequence[str], config_file: Path | None
-) -> tuple[dict[str, Any] | None, str]:
+) -> tuple[dict[str, Any] | None, LiputError | None]:
     """Run `liput NAME --json`; return its document of `kind`, or the error. Raises OSError."""
     command = liput_command(name, "--json", *words)
     child = ChildProcess(
@@ -91,11 +92,12 @@ def run_command(
         with suppress(msgspec.MsgspecError, IndexError):
             said = msgspec.json.decode(child.read_all(LONGEST_S).splitlines()[-1])
         if said.get("type") == kind:
-            return said, ""
-        why = said.get("message") or (child.last_words() if child.wait(END_S) else "it does not end")
-        return None, quoted(str(why))
+            return said, None
+        told = said.get("message") or (child.last_words() if child.wait(END_S) else "it does not end")
+        hint, about = str(said.get("hint", "")), str(said.get("about", ""))
+        return None, LiputError(quoted(str(told)), hint=hint, why=said.get("why"), about=about)
     except TimeoutError:
-        return None, f"it has not ended within {LONGEST_S:.0f} s"
+        return None, LiputError(f"it has not ended within {LONGEST_S:.0f} s")
     finally:
         child.end()
 
@@ -112,7 +114,9 @@ class WorkerPool:
     async def run[Answer](self, work: Callable[[], Answer]) -> Answer:
         """Run `work` on a thread; return its result or raise its exception. Raises HttpRefusal if too many wait."""
         if self._waiting >= self._most_waiting:
-            raise HttpRefusal(BUSY, "too many requests at once", hint="wait a moment", headers={"retry-after": "2"})
+            raise HttpRefusal(
+                BUSY, "too many requests at once", hint="wait a moment", why="too-many", headers={"retry-after": "2"}
+            )
         self._waiting += 1
         try:
             await self._places.acquire()

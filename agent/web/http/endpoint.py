@@ -72,7 +72,7 @@ class IdempotentAnswers:
         while len(self._kept) >= MOST_KEPT:
             oldest = next((key for key, (*_, first) in self._kept.items() if first.done()), None)
             if oldest is None:
-                raise HttpRefusal(429, "too many requests wait for their answer", hint="wait a moment")
+                raise HttpRefusal(429, "too many requests wait for their answer", hint="wait a moment", why="too-many")
             del self._kept[oldest]
 
 

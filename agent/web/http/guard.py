@@ -209,14 +209,18 @@ class Guard:
         path = asked.scope["path"]
         if path != OPEN and (wait_s := self._rates.take((asked.address, asked.has_token), self._now_s())):
             after = {"retry-after": str(math.ceil(wait_s))}
-            raise HttpRefusal(429, "too many requests", hint="wait a moment", headers=after)
+            raise HttpRefusal(429, "too many requests", hint="wait a moment", why="too-many", headers=after)
         is_free = path in _FREE or (path.startswith(STATIC) and asked.is_read_only)
         if not (is_free or asked.has_token):
             raise HttpRefusal(
-                401, "the token is missing or wrong", hint=TOKEN_HINT, headers={"www-authenticate": "Bearer"}
+                401,
+                "the token is missing or wrong",
+                hint=TOKEN_HINT,
+                why="token",
+                headers={"www-authenticate": "Bearer"},
             )
         if asked.is_socket and self._sockets[asked.is_near] >= MOST_SOCKETS:
-            raise HttpRefusal(429, f"{MOST_SOCKETS} pages are open already", hint="close one of them")
+            raise HttpRefusal(429, f"{MOST_SOCKETS} pages are open already", hint="close one of them", why="too-many")
         length = asked.headers.get("content-length", "")
         if length.isdecimal() and int(length) > LONGEST_BODY:
             raise HttpRefusal(413, f"a request has {LONGEST_BODY} bytes at most", headers={"connection": "close"})

@@ -13,7 +13,7 @@ RETRY_S = 2.0
 CLOSE_S = 1.0  # limit of the wait at the session's end; then the thread is abandoned
 
 _CODES: Mapping[ErrorCause, str] = {
-    "missing": "no-node",
+    "no-device": "no-node",
     "busy": "busy",
     "denied": "denied",
     "unsupported": "wrong-format",

@@ -300,11 +300,11 @@ class DossierStore:
             raise DossierError(
                 f"{shown} means {len(found)} requests: {', '.join(found[:SUGGESTIONS])}",
                 hint="Write more of the id, or its last 8 digits.",
-                why="missing",
+                why="no-request",
             )
         likely = similar_names(key, ids, SUGGESTIONS)
         hint = f"Near it: {', '.join(likely)}." if likely else "`liput request list --all` shows all requests."
-        raise DossierError(f"No request in {self.root} is called {shown}", hint=hint, why="missing")
+        raise DossierError(f"No request in {self.root} is called {shown}", hint=hint, why="no-request")
 
     def add(self, request: Request, papers: Sequence[Paper], now: datetime, *, may_repeat: bool) -> Request:
         """Make a dossier. Raises UsageError for a known letter number unless it `may_repeat`; see `make`."""

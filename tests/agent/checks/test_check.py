@@ -87,9 +87,10 @@ def test_it_says_in_both_languages_what_it_is_and_what_it_may_find(name: str) ->
     check = CHECKS[name]
     assert all(check.title)
     assert any(code.verdict is CheckVerdict.OK for code in check.codes.values()), "nothing can be well"
-    for code, (verdict, reason, advice) in check.codes.items():
+    for code, (verdict, reason, advice, for_it) in check.codes.items():
         assert all(reason), code
         assert all(advice) or not any(advice), code
+        assert all(for_it) or not any(for_it), code
         assert verdict in (CheckVerdict.OK, CheckVerdict.UNCHECKED) or all(advice), f"{code} does not say what to do"
 
 
@@ -101,7 +102,7 @@ def test_it_finds_what_it_may_find_and_says_it_in_whole_sentences(name: str, tmp
         assert result.name == name or result.name.startswith(f"{name}: ")
         known = {**runner.CODES, **check.codes}[result.code]
         assert result.verdict is known.verdict
-        assert not [sentence for sentence in (*result.reason, *result.advice) if "{" in sentence]
+        assert not [sentence for sentence in (*result.reason, *result.advice, *result.for_it) if "{" in sentence]
         assert isinstance(msgspec.json.decode(msgspec.json.encode(result.measured)), dict)
 
 
@@ -196,7 +197,7 @@ def test_what_a_check_raises_is_a_failure_of_its_own(error: Exception, told: str
 
     broken, well = CheckRunner([check("camera", fail), check("disk", good("disk"))], situation(quick=False)).run()
     assert (broken.code, broken.verdict) == ("broken", CheckVerdict.FAILURE)
-    assert broken.reason.english.startswith(f"This check failed: {told}")
+    assert broken.for_it.english.startswith(told)
     assert well.verdict is CheckVerdict.OK
 
 

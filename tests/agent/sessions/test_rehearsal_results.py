@@ -11,8 +11,9 @@ from agent.sessions.rehearsal_results import rehearsal_results
 from capture.detectors.audio_measures import SoundCheckResult
 from capture.detectors.lipsync import AudioOffset
 from capture.detectors.picture_measures import PictureCheckResult
-from config.errors import DeviceError, LiputError
+from config.errors import DeviceError, StorageError
 from config.events import Event
+from config.locale.lookup import words
 from config.settings.schema import BUILT_IN_PROFILES
 from recorder.features.rehearsal.rehearsal import RehearsalResult
 from recorder.features.rehearsal.review import ReviewedRecording
@@ -190,9 +191,10 @@ def test_one_that_is_no_test_is_named_as_left_out_and_one_that_was_live_is_well(
 
 
 def test_what_kept_it_from_recording_is_said_with_its_advice() -> None:
-    given = rehearsed(None, result=None, problem=LiputError("the disk is full", hint="free some space"))
+    given = rehearsed(None, result=None, problem=StorageError("the disk is full", hint="free some space", why="full"))
     ((_, (result,)), *_) = rehearsal_results(given, PROFILE, asked_s=10, left_out=[])
     assert (result.reason.english, result.advice.english) == (
-        "Nothing was recorded: the disk is full",
-        "Fix that first: free some space",
+        "Nothing was recorded",
+        words("errors")["full"].english,
     )
+    assert result.for_it.english == "the disk is full. free some space"

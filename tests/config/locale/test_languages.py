@@ -4,11 +4,13 @@ import json
 import re
 import string
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from capture.compose.text import letters
 from capture.sources.worker import OutageKind
+from config.errors import ErrorCause
 from config.locale import lookup
 from config.locale.lookup import (
     LANGUAGES,
@@ -16,13 +18,16 @@ from config.locale.lookup import (
     LocalizedText,
     ProgramCard,
     SentenceFile,
+    error_sentence,
     in_language,
     picture_text,
     sentence_file,
     translation,
+    words,
 )
 from config.settings.layouts import LAYOUT_KINDS
 
+FOR_IT = re.compile(r"`|liput [a-z]|sudo |(^| )--?[a-z]|/dev/|TOML|/api/|\bdocs/|chmod")
 AREAS = sorted(file.stem for file in lookup.SENTENCE_FOLDER.glob("*.json"))
 
 
@@ -33,7 +38,8 @@ def facts(text: str) -> list[str]:
 
 
 def sentences(found: SentenceFile) -> list[LocalizedText]:
-    parts = [part for code in found.codes.values() for part in (code.reason, code.advice) if part is not None]
+    codes = found.codes.values()
+    parts = [part for code in codes for part in (code.reason, code.advice, code.for_it) if part is not None]
     return [found.said(part) for part in (*found.words.values(), *parts)]
 
 
@@ -50,6 +56,23 @@ def test_what_the_files_translate_is_said_with_the_same_facts() -> None:
             if english in drawn:
                 bases = [base for base, _ in letters(sentence)]
                 assert "?" not in bases, f"{language}.json: {sentence!r} cannot be drawn"
+
+
+def test_each_cause_of_an_error_has_a_sentence() -> None:
+    assert set(words("errors")) == set(get_args(ErrorCause.__value__))
+    assert error_sentence("busy", "C920").english.startswith("Another program or session uses the device C920.")
+    assert error_sentence("busy", "").indonesian.startswith("Perangkat sedang dipakai"), "without a name"
+    assert error_sentence("of a newer recorder", "x") == words("errors")["failed"]
+
+
+@pytest.mark.parametrize("area", AREAS)
+def test_operators_read_no_commands_and_no_forms_of_files(area: str) -> None:
+    """Those are for IT; what only the terminal says may name them."""
+    found = sentence_file(area)
+    codes = [found.said(part) for code in found.codes.values() for part in (code.reason, code.advice) if part]
+    shown = codes + (list(words(area).values()) if area in {"alarms", "errors", "page", "schedule"} else [])
+    for sentence in {text for said in shown for text in said}:
+        assert not FOR_IT.search(sentence), sentence
 
 
 def test_a_file_is_a_language(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

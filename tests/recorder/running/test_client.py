@@ -57,9 +57,9 @@ def test_a_path_that_is_no_text_is_told_as_far_as_it_is() -> None:
 
 def test_an_error_arrives_with_its_words_and_its_exit_status() -> None:
     for error, status in ((DeviceError("busy", hint="wait", why="busy"), 1), (UsageError("wrong", hint="right"), 2)):
-        again = protocol.to_exception(protocol.to_refusal(error))
+        again = protocol.RecorderRefused(protocol.to_refusal(error))
         assert (again.message, again.hint, again.exit_status) == (error.message, error.hint, status)
-        assert protocol.to_exception(protocol.to_failure(error)).exit_status == status
+        assert protocol.RecorderRefused(protocol.to_failure(error)).exit_status == status
     ours = protocol.to_refusal(ZeroDivisionError("by\nzero"))
     assert (ours.message, ours.hint) == ("ZeroDivisionError('by\\nzero')", "please report this")
 

@@ -1,17 +1,18 @@
 // The REST side: one function, and what is said where something is refused.
 
 import { el, make, message, press } from "./dom.js";
-import { t } from "./texts.js";
+import { inWords, t } from "./texts.js";
 
 export class Refused extends Error {
-  /** `isOfConsent`: the speakers refuse to be shown. */
-  constructor(status, message, { hint = "", is_of_consent: isOfConsent = false } = {}) {
-    super(message);
-    Object.assign(this, { status, hint, isOfConsent });
+  /** `answer`: the problem document; its `message` and `hint` are for IT. Without one, Liput is out of reach. */
+  constructor(answer, status = 0) {
+    super(answer?.text ? inWords(answer.text) : t("error.unreachable"));
+    const { code = "", message, hint } = answer ?? {};
+    Object.assign(this, { status, code, detail: [message, hint].filter(Boolean).join(". ") });
   }
 }
 
-/** Ask the daemon; return what it answers, raise Refused with its words. */
+/** Ask the daemon; return what it answers, raise Refused. */
 export async function ask(method, path, body, headers = {}) {
   let response;
   try {
@@ -21,12 +22,10 @@ export async function ask(method, path, body, headers = {}) {
       body: body === undefined ? undefined : JSON.stringify(body),
     });
   } catch {
-    throw new Refused(0, t("error.unreachable"));
+    throw new Refused();
   }
   const answer = await response.json().catch(() => null);
-  if (!response.ok) {
-    throw new Refused(response.status, answer?.message ?? t("error.unreachable"), answer ?? {});
-  }
+  if (!response.ok) throw new Refused(answer, response.status);
   return answer;
 }
 
@@ -47,18 +46,18 @@ export async function doing(button, action, although) {
   try {
     return await action();
   } catch (error) {
-    complain(error, ...(error.isOfConsent ? [press(t("consent.although"), () => doing(button, although))] : []));
+    complain(error, ...(error.code === "speakers" ? [press(t("consent.although"), () => doing(button, although))] : []));
     return null;
   } finally {
     button.disabled = Boolean(button.isHeld);
   }
 }
 
-/** Say what was refused, with further buttons; what is a mistake of the page goes on to the console. */
+/** Say what was refused, with further buttons; what IT may want to know unfolds. A mistake of the page goes on to the console. */
 export function complain(error, ...buttons) {
   if (!(error instanceof Refused)) throw error;
-  const lines = error.isOfConsent ? [t("consent.refused")] : [`${t("error.title")}: ${error.message}`, error.hint];
-  const box = message("", ...lines.map((line) => make("p", line)));
+  const box = message("", make("p", error.message),
+    error.detail && make("details small", make("summary", t("error.detail")), make("p", { lang: "en" }, error.detail)));
   box.role = "alert";
   box.append(...buttons, press(t("error.close"), () => box.remove()));
   el("errors").replaceChildren(box);

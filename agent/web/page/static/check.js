@@ -38,11 +38,11 @@ function show(found) {
 }
 
 /** Show a run that goes on, or what the last one found. */
-function take({ running, last, problem }) {
+function take({ running, last, error }) {
   hold(el("run"), running);
   show(last);
   if (running) say(el("progress"), t("check.running"));
-  if (problem) complain(new Refused(0, problem));
+  if (error) complain(new Refused(error));
 }
 
 const wish = () => ({ quick: el("quick").checked,

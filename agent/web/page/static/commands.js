@@ -25,7 +25,7 @@ async function begin(button, asked) {
     await ask("POST", "/sessions", asked, once());
     el("new").reset();
   } catch (error) {
-    complain(error, ...(error.isOfConsent ? [all(button, asked)] : []));
+    complain(error, ...(error.code === "speakers" ? [all(button, asked)] : []));
   } finally {
     button.disabled = false;
     say(el("busy"), "");

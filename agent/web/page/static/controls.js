@@ -40,7 +40,7 @@ export function controlsOf(device, seen) {
         if (method !== "GET") say(problem, said.changes.map((change) => change.problem).join(" ").trim());
         show(said.controls);
       } catch (error) {
-        say(problem, `${error.message} ${error.hint ?? ""}`);
+        say(problem, error.message);
         if (method !== "GET") waiting.set("", ["GET", ""]); // the slider goes back to where the camera is
       }
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));

@@ -16,11 +16,12 @@ export function verdictOf({ ready, checks }) {
   return checks.some(({ verdict }) => verdict === "warning") ? ["", "check.warned"] : ["ok", "check.ready"];
 }
 
-/** Make a row; `advice` takes the place of what is said to be done. */
+/** Make a row; `advice` takes the place of what is said to be done. What IT may want to know unfolds. */
 export function rowOf(found, advice = inWords(found).advice) {
-  const { reason } = inWords(found);
+  const { reason, for_it: detail } = inWords(found);
   return make("li", {},
     make("div", { className: "spread" }, make("span", { className: "name", textContent: checkName(found.name) }),
       make("span", { className: `badge ${BADGES[found.verdict]}`, textContent: t(`verdict.${found.verdict}`) })),
-    reason && make("p", { textContent: reason }), advice && (advice.nodeType ? advice : make("p", { textContent: advice })));
+    reason && make("p", { textContent: reason }), advice && (advice.nodeType ? advice : make("p", { textContent: advice })),
+    detail && make("details small", make("summary", t("error.detail")), make("p", detail)));
 }

@@ -79,7 +79,7 @@ for (const form of steps) {
     doing(form.querySelector(".primary"), form.querySelector("fieldset:disabled") ? next : SAVES[form.dataset.step]));
 }
 
-function showRehearsal({ running, last, problem }) {
+function showRehearsal({ running, last, error }) {
   hold(el("rehearse"), running);
   say(el("rehearsing"), running ? t("check.running") : "");
   const found = running ? null : last;
@@ -88,7 +88,7 @@ function showRehearsal({ running, last, problem }) {
   el("verdict").className = `alarm ${look}`;
   say(el("verdict-text"), found ? t(words) : "");
   el("found").replaceChildren(...byGravity(found?.checks ?? []).map((one) => rowOf(one)));
-  if (problem && !running) complain(new Refused(0, problem));
+  if (error && !running) complain(new Refused(error));
 }
 live.addEventListener("rehearsal-run", ({ detail }) => showRehearsal(detail));
 

@@ -13,7 +13,7 @@ export function t(key, facts = {}) {
 }
 
 /** Choose what the daemon says in both languages. */
-export const inWords = (said) => said[language] ?? said;
+export const inWords = (said) => said[language] ?? said.en ?? said;
 
 const formats = new Map();
 export function number(value, digits = 0) {

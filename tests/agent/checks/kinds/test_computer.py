@@ -126,6 +126,6 @@ def test_what_a_recorder_may_ask_for_is_said_with_who_grants_it() -> None:
     ordinary = scheduling(msgspec.structs.replace(GRANTED, nice=0))
     assert one(ordinary) == ("ok-ordinary", CheckVerdict.OK), "also where sound may be real-time"
     assert ordinary.measured == {"nice": 0, "realtime": REALTIME}
-    assert "liput service install" in ordinary.advice.english
-    assert "liput service install" in without.advice.indonesian
+    assert "liput service install" in ordinary.for_it.english
+    assert "liput service install" in without.for_it.indonesian
     assert "(nice 7)" in scheduling(msgspec.structs.replace(GRANTED, nice=7)).reason.english

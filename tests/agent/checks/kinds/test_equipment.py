@@ -89,7 +89,7 @@ def test_another_one_in_its_port_is_a_replacement(ports: PortRoom) -> None:
     (source,) = PluggedDevices(ports.devices(), roles).sources(asked("podium", audios=("none",)))
     assert source.trouble
     assert source.trouble.code == "replaced"
-    assert "046d:0825:B2" in source.trouble.reason.english + source.trouble.advice.english
+    assert "046d:0825:B2" in source.trouble.reason.english + source.trouble.for_it.english
 
 
 def test_one_without_a_serial_number_in_another_port_has_moved(ports: PortRoom) -> None:
@@ -207,7 +207,7 @@ def test_a_microphone_that_the_sound_server_has_can_be_recorded_through_it(monke
     monkeypatch.setattr("agent.checks.kinds.equipment.source_of_card", lambda _alsa: source)
     result = of_sound(microphone(health=BUSY))
     assert result.code == "busy-server"
-    assert result.advice.indonesian.endswith("--audio pulse:alsa_input.mixer")
+    assert result.for_it.indonesian.endswith("--audio pulse:alsa_input.mixer")
     monkeypatch.setattr("agent.checks.kinds.equipment.source_of_card", lambda _alsa: None)
     assert of_sound(microphone(health=BUSY)).code == "busy"
 

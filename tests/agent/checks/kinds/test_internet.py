@@ -59,7 +59,8 @@ def test_only_the_destinations_of_the_session_count_and_each_needs_its_key(tmp_p
     assert codes(look, streamed(tmp_path, "")) == {"internet": "none"}
     found, _ = looked(look, streamed(tmp_path, destinations(kampus=f"rtmp://{HOST}:{free_port()}/live")))
     assert by_name(found) == {"kampus": "not-set-up"}
-    assert "keys.toml" in found["internet: kampus"].advice.english
+    assert "keys.toml" in found["internet: kampus"].for_it.english
+    assert "kampus" in found["internet: kampus"].advice.indonesian
 
 
 def test_a_listener_that_cannot_listen_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +100,7 @@ def test_a_session_that_runs_is_asked_and_its_destinations_are_left_alone(tmp_pa
         held = {"Rapat": session(SessionState.LIVE, destinations=lines)}
         found, _ = looked(look, streamed(tmp_path, settings, 'live = "good"\nlost = "good"', held=held))
         assert by_name(found) == {"live": "held", "lost": "held-trouble"}
-        assert "nobody listens there" in found["internet: lost"].reason.english
+        assert "nobody listens there" in found["internet: lost"].for_it.english
         assert server.asked == []
 
 

@@ -14,6 +14,7 @@ from agent.checks.check import CheckContext, CheckResult, CheckVerdict
 from agent.checks.kinds import pictures, sounds, sources
 from capture.source import VideoFormat
 from config.errors import DeviceError, DeviceNotFound, LiputError
+from config.locale import lookup
 from devices.health.faults import FAULT_STATES, Fault
 from devices.model.device import Device, Health
 from recorder.model.status import SessionState, SessionStatus, SoundLine, SourceLine
@@ -106,7 +107,7 @@ def test_what_is_wrong_with_a_picture_is_told_with_what_to_do(
 def test_one_that_cannot_be_opened_says_why(monkeypatch: pytest.MonkeyPatch, error: LiputError, code: str) -> None:
     (result,) = looked_at(monkeypatch, Shown([], refuses=error))
     assert (result.code, result.verdict) == (code, CheckVerdict.FAILURE)
-    assert code == "missing" or error.message in result.reason.english
+    assert code == "missing" or error.message in result.for_it.english
 
 
 def test_one_that_hangs_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,8 +191,8 @@ def test_the_words_of_the_session_are_looked_at_or_refused_as_the_session_refuse
     assert (looked("synthetic").code, looked("no-such-camera").code) == ("ok", "missing")
     result = looked("kuliah.mkv")
     assert (result.name, result.code, result.verdict) == ("picture", "not-chosen", CheckVerdict.FAILURE)
-    assert "there is no file kuliah.mkv" in result.reason.english
-    assert "check the path" in result.advice.english
+    assert result.advice == lookup.words("errors")["media"]
+    assert "there is no file kuliah.mkv. check the path" in result.for_it.english
 
 
 # The level of every microphone

@@ -111,7 +111,7 @@ def test_a_test_stream_that_is_not_taken_is_told(tmp_path: Path) -> None:
     with NginxRtmp(tmp_path / "nginx") as server:
         found, _ = looked(look, streamed(tmp_path, ingest(server.port), 'kampus = "bad"'))
     assert found["uplink: kampus"].code == "not-taken"
-    assert "does not accept the stream" in found["uplink: kampus"].reason.english
+    assert "does not accept the stream" in found["uplink: kampus"].for_it.english
 
 
 def test_folders_take_nothing_of_the_network(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_up_to_seventy_percent_is_well_and_from_eighty_five_on_too_much(need: fl
 
 
 def test_where_no_profile_fits_none_is_advised() -> None:
-    assert "--profile 720p30" in judged(measured(), 8e6)[NAME].advice.english
+    assert "--profile 720p30" in judged(measured(), 8e6)[NAME].for_it.english
     result = judged(measured(), 8e6, fits=None)[NAME]
     assert result.code == "tight-no-profile"
     assert "profile {" not in result.advice.english

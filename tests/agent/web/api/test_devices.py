@@ -115,18 +115,18 @@ def test_the_last_check_is_kept_and_one_runs_at_a_time(room: Room) -> None:
     asked: list[Sequence[str]] = []
     goes_on = threading.Event()
 
-    def work(words: Sequence[str], config_file: Path | None) -> tuple[None, str]:
+    def work(words: Sequence[str], config_file: Path | None) -> tuple[None, None]:
         assert config_file == room.settings
         asked.append(words)
         assert goes_on.wait(30)
         why = LocalizedText("Penuh", "Full")
         full = CheckResult(name="storage", verdict=CheckVerdict.FAILURE, code="full", reason=why)
         keep_run(CheckRun(at=SystemClock().now(), results=[full]))
-        return None, ""
+        return None, None
 
     with web.serving(config_file=room.settings, runs=CommandRuns(work)) as page, opened(page) as looking:
         assert page.get("/api/v1/checks").json == {
-            "type": "check-run", "running": False, "since_s": None, "last": None, "problem": None,
+            "type": "check-run", "running": False, "since_s": None, "last": None, "problem": None, "error": None,
         }  # fmt: skip
         began = page.post("/api/v1/checks", {"quick": True, "have": ["tripod"]})
         assert (began.status, began.json["running"]) == (202, True)

@@ -127,7 +127,7 @@ def destinations_change(page: Page, at: str) -> None:
     wait_for(lambda: [line["name"] for line in the_state(page)["sessions"][0]["status"]["destinations"]] == ["web"])
     assert page.post(f"{at}/web/restart").json["change"] == "restarted"
     assert page.ask("DELETE", f"{at}/web").json["change"] == "removed"
-    assert page.ask("DELETE", f"{at}/nowhere").status in {400, 409}
+    assert page.ask("DELETE", f"{at}/nowhere").status == 404
     assert page.post(at, {"name": "@/etc/passwd"}).status == 400
 
 
@@ -215,7 +215,7 @@ def test_where_the_next_recorder_says_why_it_cannot_another_session_is_begun(
     another: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_key: object, **_how: object) -> RunningRecorder:
-        raise RecorderRefused("the disk is full")
+        raise RecorderRefused(RecorderFailure(message="the disk is full"))
 
     monkeypatch.setattr(control, "successor_of", refuse)
     assert (press(), len(another)) == (NOTHING_RUNS, 1)

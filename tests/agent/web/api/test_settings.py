@@ -211,5 +211,5 @@ def test_what_a_rehearsal_cannot_be_is_refused(page: Page) -> None:
     for body in ({"for_s": 2}, {"for_s": 61}, {"streams": ["--config=/x"]}, {"streams": ["@/etc/passwd"]}):
         assert page.post("/api/v1/rehearsals", body).status == 400, body
     assert page.get("/api/v1/rehearsals").json == {
-        "type": "rehearsal-run", "running": False, "since_s": None, "last": None, "problem": None,
+        "type": "rehearsal-run", "running": False, "since_s": None, "last": None, "problem": None, "error": None,
     }  # fmt: skip

@@ -77,7 +77,7 @@ def test_a_recording_is_found_played_from_a_chapter_downloaded_and_verified(here
     expect(page.locator("#verified")).to_contain_text("data/media/program.mp4")
 
 
-def checked(words: Sequence[str], _file: Path | None) -> tuple[None, str]:
+def checked(words: Sequence[str], _file: Path | None) -> tuple[None, None]:
     """Stand in for a check: a tripod that nobody has seen, and an uplink that fails."""
 
     def result(name: str, verdict: CheckVerdict) -> CheckResult:
@@ -86,13 +86,13 @@ def checked(words: Sequence[str], _file: Path | None) -> tuple[None, str]:
     tripod = CheckVerdict.OK if "--have=tripod" in words else CheckVerdict.UNCHECKED
     results = [result("by-hand: tripod", tripod), result("uplink", CheckVerdict.FAILURE)]
     keep_run(CheckRun(at=SystemClock().now(), results=results))
-    return None, ""
+    return None, None
 
 
 def test_a_check_is_run_and_what_people_saw_themselves_counts(chromium: Browser, room: Room) -> None:
     ends = threading.Event()
 
-    def slowly(words: Sequence[str], settings: Path | None) -> tuple[None, str]:
+    def slowly(words: Sequence[str], settings: Path | None) -> tuple[None, None]:
         assert ends.wait(60)
         return checked(words, settings)
 

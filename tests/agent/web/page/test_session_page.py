@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from agent.health.alarm import trouble_sentence
+from config.locale.lookup import words
 from tests.support import browser as browsers
 from tests.support import command
 from tests.support.browser import TELL, Served, Visit, arm, light, press, say
@@ -17,6 +18,7 @@ from tests.support.waiting import wait_for
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 SEALED_MS = 60_000
+SPEAKERS = words("errors")["speakers"]
 
 
 def ends(page: Page) -> None:
@@ -157,7 +159,7 @@ def test_what_the_speakers_refuse_is_streamed_only_after_a_further_press(shown: 
 
     def answer(route: Route) -> None:
         asked.append(route.request.post_data_json)
-        refused = {"message": "...", "is_of_consent": True}
+        refused = {"status": 400, "code": "speakers", "text": {"id": SPEAKERS.indonesian}, "message": "..."}
         is_agreed = "although_refused" in asked[-1]
         route.fulfill(status=200 if is_agreed else 400, json={} if is_agreed else refused)
 
@@ -168,7 +170,7 @@ def test_what_the_speakers_refuse_is_streamed_only_after_a_further_press(shown: 
     page.get_by_label(say("start.consent")).select_option("refused")
     page.get_by_label("kampus").check()
     press(page, "start.arm")
-    expect(page.get_by_role("alert")).to_contain_text(say("consent.refused"))
+    expect(page.get_by_role("alert")).to_contain_text(SPEAKERS.indonesian)
     press(page, "consent.although")
     expect(page.get_by_role("alert")).to_have_count(0)
     page.evaluate(TELL, browsers.made_up())

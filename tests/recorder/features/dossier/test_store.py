@@ -212,7 +212,7 @@ def test_a_request_is_found_by_what_people_call_it(dossier: Dossier) -> None:
 
 @pytest.mark.parametrize("key", ["", "3f2b", "123/UN1", "a" * 300 + "/b"])
 def test_what_means_no_request_is_an_error(dossier: Dossier, key: str) -> None:
-    with pytest.raises(DossierError, match="is called", check=because("missing")) as caught:
+    with pytest.raises(DossierError, match="is called", check=because("no-request")) as caught:
         DossierStore(dossier.folder.parent).find(key)
     assert len(caught.value.message) < 300
 
@@ -221,10 +221,10 @@ def test_what_means_several_is_an_error_that_names_them(dossier: Dossier) -> Non
     other = DossierStore(dossier.folder.parent).dossier("2026-11-23_wisuda_77b0c2e1")
     other.make(dossiers.request(id=other.id, uuid="77b0c2e1", event="Wisuda"), [], RECEIVED)
     for key in ("2026-11-23", "123/UN1/2026"):
-        with pytest.raises(DossierError, match="means 2 requests", check=because("missing")) as caught:
+        with pytest.raises(DossierError, match="means 2 requests", check=because("no-request")) as caught:
             DossierStore(dossier.folder.parent).find(key)
         assert other.id in caught.value.message
-    with pytest.raises(DossierError, check=because("missing")) as caught:
+    with pytest.raises(DossierError, check=because("no-request")) as caught:
         DossierStore(dossier.folder.parent).find("Rapat")
     assert ID in caught.value.hint
 
