@@ -7,8 +7,8 @@ type ErrorCause = Literal[
     "archive", "missing", "no-device", "no-session", "no-request", "no-package", "no-plan",
     "busy", "denied", "bus-full", "unsupported", "lost", "control-refused",
     "full", "unwritable", "read-only", "not-mounted", "vanished", "stalled", "package-busy", "damaged",
-    "speakers", "no-title", "not-begun", "not-ready", "ended", "recording", "not-recording", "killed", "layout",
-    "several", "stream-there", "elsewhere", "by-it", "other-address", "session-runs", "path", "name",
+    "speakers", "no-title", "not-begun", "not-ready", "ended", "recording", "not-recording", "killed", "broke-off",
+    "layout", "several", "stream-there", "elsewhere", "by-it", "other-address", "session-runs", "path", "name",
     "backwards", "no-time", "past", "too-long", "closed", "token", "too-many",
 ]  # fmt: skip
 """The cause of an error, for programs; config/locale/errors.json has its sentence for people."""

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from agent.health.alarm import NoticeBoard
 from agent.schedule.plan import Plan, PlanMode
-from config.locale.lookup import NO_TEXT, BilingualText, LocalizedText, words
+from config.locale.lookup import NO_TEXT, WRITTEN, BilingualText, LocalizedText, words
 from config.settings.quantities import brief_duration
 from recorder.model.names import one_line
 
@@ -16,7 +16,7 @@ WORDS = words("schedule")  # by kind of notice; `then-` and `late` are parts of 
 
 
 def plan_notice(
-    kind: str, plan: Plan, now: datetime, *, other: str = "", why: str = "", late_s: float = 0.0
+    kind: str, plan: Plan, now: datetime, *, other: str = "", why: LocalizedText = NO_TEXT, late_s: float = 0.0
 ) -> LocalizedText:
     """Return the notice `kind` about a plan, with times in the zone of `now`, the room's."""
     left = brief_duration(max(0.0, (plan.starts_at - now).total_seconds()))
@@ -24,7 +24,6 @@ def plan_notice(
     facts = {
         "title": one_line(plan.title),
         "other": one_line(other),
-        "why": one_line(why),
         "left": left,
         "starts": f"{plan.starts_at.astimezone(zone):%H:%M}",
         "ends": f"{plan.ends_at.astimezone(zone):%H:%M}",
@@ -33,8 +32,14 @@ def plan_notice(
     late = brief_duration(late_s)
     joined = WORDS["late"].filled({"late": late}) if late_s else NO_TEXT
     return LocalizedText(
-        WORDS[kind].indonesian.format_map(facts | {"then": then.indonesian, "late": joined.indonesian}),
-        WORDS[kind].english.format_map(facts | {"then": then.english, "late": joined.english}),
+        *(
+            WORDS[kind]
+            .of(language)
+            .format_map(
+                facts | {name: text.of(language) for name, text in (("then", then), ("late", joined), ("why", why))}
+            )
+            for language in WRITTEN
+        )
     )
 
 

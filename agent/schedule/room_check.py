@@ -10,6 +10,7 @@ import msgspec
 from agent.checks.check import CheckVerdict
 from agent.daemon.command_child import CommandChild, archive_options, liput_command
 from agent.schedule.plan import Plan, PlanMode
+from config.locale.lookup import WRITTEN, LocalizedText, error_sentence
 from devices.host.child import tie_to_parent
 from devices.host.clock import Clock
 from recorder.model.names import one_line
@@ -24,15 +25,15 @@ def begin_check(plan: Plan, clock: Clock, config_file: Path | None, archive: Pat
     return CommandChild(command, config_file, given=session, clock=clock, longest_s=CHECK_S)
 
 
-def problems_of_room(check: CommandChild) -> list[str] | None:
+def problems_of_room(check: CommandChild) -> list[LocalizedText] | None:
     """Return the problems found, empty if the room is ready; None while the check runs."""
     try:
         said = check.answer()
         return None if said is None else list(_problems(msgspec.json.decode(said)))
     except TimeoutError:
-        return [f"the check has not ended within {CHECK_S:.0f} s"]
-    except (msgspec.MsgspecError, AttributeError, TypeError):
-        return ["the check did not run"]
+        return [error_sentence("not-ready", "")]
+    except (msgspec.MsgspecError, AttributeError, TypeError, KeyError):
+        return [error_sentence("failed", "")]
 
 
 def check_words(plan: Plan) -> list[str]:
@@ -48,10 +49,10 @@ def check_words(plan: Plan) -> list[str]:
     return words + (["--profile", plan.profile] if plan.profile else [])
 
 
-def _problems(document: Any) -> Iterator[str]:
+def _problems(document: Any) -> Iterator[LocalizedText]:
     if document.get("type") == "error":
-        yield str(document["message"])
+        yield error_sentence(str(document["why"]), str(document["about"]))
         return
     for check in document["checks"]:
         if check["verdict"] == CheckVerdict.FAILURE:
-            yield f"{check['name']}: {check['reason']}"
+            yield LocalizedText(*(f"{check['name']}: {check[language]['reason']}" for language in WRITTEN))

@@ -8,13 +8,13 @@ from datetime import datetime
 from agent.daemon.presence import SUCCESSOR_WAIT_S, is_taking_over
 from agent.schedule.decide import PlanAct, RunningSession
 from agent.schedule.plan import PlanMode
-from config.errors import LiputError
+from config.errors import LiputError, SessionError
 from config.settings.quantities import brief_duration
 from devices.host.clock import boot_id
 from recorder.control.spec import decode_spec
 from recorder.model.status import SessionResult, SessionState
 from recorder.running.client import RunningRecorder, read_result, running_recorders, send_command
-from recorder.running.protocol import AnyRequest, RecorderFailure
+from recorder.running.protocol import AnyRequest, RecorderFailure, RecorderRefused
 from recorder.running.runtime_directory import RecorderFolder, ended_recorder_folder, killed_recorders, runtime_folder
 
 TAKEOVER_S = 60.0  # limit for a takeover of a killed recorder: later than this, the session may be disarmed
@@ -70,13 +70,14 @@ def was_disarmed(recorder: str) -> bool:
     return isinstance(end, SessionResult) and end.state is SessionState.IDLE
 
 
-def failure_reason(act: PlanAct, now: datetime) -> str:
-    """Return why a plan's session must begin again; "" if it is over, or people ended it."""
+def failure_reason(act: PlanAct, now: datetime) -> LiputError | None:
+    """Return why a plan's session must begin again; None if it is over, or people ended it."""
     if not act.plan.holds or now >= act.plan.ends_at:
-        return ""
+        return None
     end = read_result(ended_recorder_folder(act.recorder))
     if isinstance(end, RecorderFailure):
-        return end.message
+        return RecorderRefused(end)
     if isinstance(end, SessionResult) and end.broke_off and act.plan.mode is PlanMode.RECORD:
-        return f"its recording broke off after {brief_duration(end.duration_s)} ({', '.join(end.degraded)})"
-    return ""
+        lasted = brief_duration(end.duration_s)
+        return SessionError(f"its recording broke off after {lasted} ({', '.join(end.degraded)})", why="broke-off")
+    return None

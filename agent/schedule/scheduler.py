@@ -30,8 +30,9 @@ from agent.schedule.store import (
     plan_record_store,
     record_of,
 )
-from config.errors import LiputError, StateError
+from config.errors import LiputError, StateError, as_liput_error
 from config.files import file_stamp
+from config.locale.lookup import NO_TEXT, LocalizedText, error_sentence
 from config.settings.office import zone_of
 from config.settings.schema import Settings
 from devices.host.clock import NANOSECONDS, Clock, boot_id, is_clock_unset
@@ -282,15 +283,16 @@ class Scheduler:
         if not self._is_allowed(plan.id):
             return
         try:
-            spec, why = spec_of(plan, self.settings, self.config_file, archive=self.archive, arm_only=not records)
+            spec, problem = spec_of(plan, self.settings, self.config_file, archive=self.archive, arm_only=not records)
             if file := self.settings.file:
                 spec = msgspec.structs.replace(spec, settings=file, settings_text=self.settings.text)
             spawned = self.spawn(spec)
         except (LiputError, OSError) as error:
-            self._note_failure(plan, str(error), now)
+            self._note_failure(plan, as_liput_error(error), now)
             return
-        if why:
-            self._say("without-request", plan, now, once=plan.id, why=why)
+        if problem:
+            self.tell(f'"{plan.title}": {problem.message}')
+            self._say("without-request", plan, now, once=plan.id, why=error_sentence(problem.why, problem.about))
         attempt = RecorderAttempt(pid=spawned.pid, pid_started=process_started(spawned.pid) or 0, boot_id=boot_id())
         begun = {"attempt": attempt, "begun_as": session_hash(plan), "begun_for": plan.starts_at}
         self._change_record(plan, lambda done: msgspec.structs.replace(done.without_recorder(), **begun))
@@ -306,7 +308,7 @@ class Scheduler:
         try:
             act = PlanAct(ActKind.NOTE_RECORDER, plan, beginning.recorder())
         except LiputError as error:
-            self._note_failure(plan, error.message, now)
+            self._note_failure(plan, error, now)
             return
         for sentence in beginning.spawned.notes:
             self.tell(sentence)
@@ -317,7 +319,7 @@ class Scheduler:
         else:
             self._say("armed", plan, now)
 
-    def _note_failure(self, plan: Plan, why: str, now: datetime) -> None:
+    def _note_failure(self, plan: Plan, error: LiputError, now: datetime) -> None:
         """Note that a plan's recorder failed, and the time of the next attempt."""
         self._change_record(plan, lambda done: msgspec.structs.replace(done, attempt=None, recorder=None))
         begun_ns = self._begun_ns.pop(plan.id, None)
@@ -325,13 +327,15 @@ class Scheduler:
             self._failures.pop(plan.id, None)  # it ran well for a while
         count = self._failures[plan.id] = self._failures.get(plan.id, 0) + 1
         self._block_for(plan.id, RETRY_S[min(count, len(RETRY_S)) - 1])
-        self._say("failed", plan, now, once=plan.id, why=why)
+        self._log_on_change(f'"{plan.title}": {error.message}', f"failure {plan.id}")
+        self._say("failed", plan, now, once=plan.id, why=error_sentence(error.why, error.about))
 
     def _take_checks(self) -> None:
         for plan, check in list(self._checking):
             if (problems := problems_of_room(check)) is not None:
                 self._checking.remove((plan, check))
-                self._say("not-ready" if problems else "ready", plan, self._now(), why="; ".join(problems))
+                why = LocalizedText(*map("; ".join, zip(*problems, strict=True))) if problems else NO_TEXT
+                self._say("not-ready" if problems else "ready", plan, self._now(), why=why)
 
     # Notices once, and retries
 
@@ -342,7 +346,7 @@ class Scheduler:
         self._not_before_ns[key] = self.clock.now_ns() + int(seconds * NANOSECONDS)
 
     def _say(
-        self, kind: str, plan: Plan, now: datetime, *, once: str = "", other: str = "", why: str = "",
+        self, kind: str, plan: Plan, now: datetime, *, once: str = "", other: str = "", why: LocalizedText = NO_TEXT,
         late_s: float = 0.0,
     ) -> None:  # fmt: skip
         """Send a notice about a plan; the same words for `once` are sent only once."""

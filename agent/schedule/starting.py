@@ -21,8 +21,8 @@ type SpawnRecorder = Callable[[RecorderSpec], SpawnedRecorder]
 
 def spec_of(
     plan: Plan, settings: Settings, config_file: Path | None, *, archive: Path | None, arm_only: bool
-) -> tuple[RecorderSpec, str]:
-    """Return the spec of a plan's recorder, and the problem with the plan's request, or "".
+) -> tuple[RecorderSpec, LiputError | None]:
+    """Return the spec of a plan's recorder, and the problem with the plan's request, if any.
 
     Nobody can be asked: a slate stands for a missing device, and a session goes on without a missing request. A plan's
     words never name files, since people who plan on the page may not read the daemon's folder.
@@ -38,13 +38,13 @@ def spec_of(
         allow_missing=True,
         checked=recent_run(settings.general.language),
     )
-    why = ""
+    problem: LiputError | None = None
     try:
         asked = with_request(asked, plan.request, settings)
     except LiputError as error:
-        why = error.message
+        problem = error
     spec = make_spec(asked, config_file, arm_only=arm_only)
-    return msgspec.structs.replace(spec, plan=plan.id, folder=Path("/")), why
+    return msgspec.structs.replace(spec, plan=plan.id, folder=Path("/")), problem
 
 
 class StartingRecorder:

@@ -23,7 +23,7 @@ from agent.schedule.store import Plans, change_record, plan_record_store
 from agent.sessions.control import NOTHING_RUNS
 from config.errors import SessionError
 from config.events import Event
-from config.locale.lookup import LocalizedText
+from config.locale.lookup import LocalizedText, words
 from config.settings.schema import Settings, load_settings
 from config.settings.serving import ScheduleSettings
 from devices.host.clock import NANOSECONDS, SystemClock
@@ -70,7 +70,8 @@ class Checked:
     """Stands for a check that has ended."""
 
     def answer(self) -> bytes:
-        return b'{"checks": [{"name": "camera: podium", "verdict": "failure", "reason": "not there"}]}'
+        said = {"id": {"reason": "tidak ada"}, "en": {"reason": "not there"}}
+        return msgspec.json.encode({"checks": [{"name": "camera: podium", "verdict": "failure", **said}]})
 
 
 @dataclass
@@ -228,7 +229,7 @@ def test_what_cannot_be_begun_is_told_once_and_tried_again_ever_more_seldom(benc
             bench.ready(schedule)
     assert times == [0, 5, 20, 50, 110, 170]
     assert bench.kinds == ["failed"]
-    assert "no camera is plugged in" in bench.notices[0].english
+    assert words("errors")["session"].indonesian in bench.notices[0].indonesian
     bench.error = None
     bench.at(400)
     schedule.look()
@@ -244,6 +245,7 @@ def test_what_the_check_found_is_told(bench: Bench) -> None:
         schedule.look()
     assert bench.kinds == ["reminder", "not-ready"]
     assert bench.notices[-1].english == 'checked before "rapat": not ready: camera: podium: not there'
+    assert bench.notices[-1].indonesian.endswith("belum siap: camera: podium: tidak ada")
 
 
 def test_a_disk_that_takes_nothing_costs_no_session_and_says_so_once(bench: Bench) -> None:
@@ -290,12 +292,12 @@ def test_a_session_that_failed_or_broke_off_is_begun_again_ever_more_seldom_unti
             begun.append(second)
             bench.ready(schedule)
         elif bench.runs and (len(begun) < 4 or second == 600):
-            failed = protocol.RecorderFailure(message="the camera is gone")
+            failed = protocol.RecorderFailure(message="the camera is gone", why="lost", about="Podium")
             bench.ended(runtime / f"r{len(begun)}", failed if len(begun) == 1 else broke_off)
     assert begun == [0, 7, 24, 56, 606], "5, 15, 30 s after it was seen; once it had been well for minutes, 5 s"
     assert bench.kinds[:4] == ["recording", "failed", "recording", "failed"]
-    assert "the camera is gone" in bench.notices[1].english
-    assert "broke off after 1s" in bench.notices[3].english
+    assert "The device Podium does not answer." in bench.notices[1].english
+    assert "The recording broke off" in bench.notices[3].english
     bench.ended(runtime / "r5", msgspec.structs.replace(broke_off, broke_off=False))
     schedule.look()
     bench.at(900)
@@ -447,7 +449,7 @@ def test_a_plan_is_recorded_without_a_destination_that_is_lost_and_that_is_told(
     room.configure(f'{destination}[conference]\nalways = true\nlayout = "pap"\n')
     one = msgspec.structs.replace(plan(), videos=("synthetic",), streams=("kampus",), profile="hd", layout="pidato")
     spec, without = spec_of(one, load_settings(room.settings), room.settings, archive=room.archive, arm_only=True)
-    assert (spec.plan, without) == (one.id, "")
+    assert (spec.plan, without) == (one.id, None)
     # However it comes to it that a plan's session wants a conference, that keeps none from recording.
     spec = msgspec.structs.replace(spec, asked=msgspec.structs.replace(spec.asked, conference=True))
     spawned = SpawnedRecorder(spec)
@@ -490,10 +492,11 @@ def test_what_is_checked_is_what_is_planned(room: Room, monkeypatch: pytest.Monk
     checking = begin_check(week, SystemClock(), room.settings, room.archive)
     wrong = begin_check(msgspec.structs.replace(plan(), profile="tidak-ada"), SystemClock(), room.settings)
     problems = wait_for(partial(problems_of_room, checking), 100.0, "what the check found") or []
-    assert any(each.startswith("storage: ") for each in problems), problems
-    assert any("tidak-ada" in each for each in problems), problems
-    assert not any("jauh" in each for each in problems), problems
-    assert wait_for(partial(problems_of_room, wrong), 100.0) == ['there is no profile "tidak-ada"']
+    said = [each.english for each in problems]
+    assert any(each.startswith("storage: ") for each in said), said
+    assert any("tidak-ada" in each for each in said), said
+    assert not any("jauh" in each for each in said), said
+    assert wait_for(partial(problems_of_room, wrong), 100.0) == [words("errors")["usage"]]
 
 
 # Which sessions the schedule sees: also killed ones, as long as somebody may go on with them
