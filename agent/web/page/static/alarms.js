@@ -1,6 +1,6 @@
 // What is wrong, over the picture; and for a moment, that it is right again.
 
-import { el, keep, make, say } from "./dom.js";
+import { el, forIt, keep, make, say } from "./dom.js";
 import { inWords, t } from "./texts.js";
 
 const GOOD_NEWS_MS = 8000;
@@ -18,7 +18,7 @@ function troubles(state, session, isStalled) {
     if (!(isStalled && kind === "recording-stalled")) add(id, inWords(text), { isBad, over });
   }
   for (const { plan, text, urgent } of state.notices ?? []) add(`notice ${plan}`, inWords(text), { isNote: !urgent });
-  if (state.problem) add("problem", t("live.settings", { problem: state.problem }));
+  if (state.problem) add("problem", t("live.settings"), { detail: state.problem });
   if (state.standing.length) add("standing", t("live.standing", { names: state.standing.join(", ") }));
   return found;
 }
@@ -36,7 +36,7 @@ export function showAlarms(state, session, isStalled) {
   before = now;
   const shown = [...now.values()].sort((one, other) => other.isBad - one.isBad).concat(good);
   keep(el("alarms"), shown, (alarm) => alarm.key,
-    () => make("li", {}, make("span", { className: "sign", "aria-hidden": "true" }), make("div", {}, make("p"))),
+    ({ detail }) => make("li", make("span sign", { "aria-hidden": "true" }), make("div", make("p"), forIt(detail))),
     (row, alarm) => {
       row.className = `alarm${alarm.isBad ? " bad" : ""}${alarm.isGood ? " ok" : ""}${alarm.isNote ? " note" : ""}`;
       say(row.querySelector("p"), alarm.text);

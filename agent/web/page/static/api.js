@@ -1,6 +1,6 @@
 // The REST side: one function, and what is said where something is refused.
 
-import { el, make, message, press } from "./dom.js";
+import { el, forIt, make, message, press } from "./dom.js";
 import { inWords, t } from "./texts.js";
 
 export class Refused extends Error {
@@ -56,8 +56,7 @@ export async function doing(button, action, although) {
 /** Say what was refused, with further buttons; what IT may want to know unfolds. A mistake of the page goes on to the console. */
 export function complain(error, ...buttons) {
   if (!(error instanceof Refused)) throw error;
-  const box = message("", make("p", error.message),
-    error.detail && make("details small", make("summary", t("error.detail")), make("p", { lang: "en" }, error.detail)));
+  const box = message("", make("p", error.message), forIt(error.detail));
   box.role = "alert";
   box.append(...buttons, press(t("error.close"), () => box.remove()));
   el("errors").replaceChildren(box);

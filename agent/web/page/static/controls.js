@@ -37,7 +37,7 @@ export function controlsOf(device, seen) {
       waiting.delete(name);
       try {
         const said = await ask(method, path + rest, body);
-        if (method !== "GET") say(problem, said.changes.map((change) => change.problem).join(" ").trim());
+        if (method !== "GET") say(problem, said.changes.some((change) => change.problem) ? t("control.refused") : "");
         show(said.controls);
       } catch (error) {
         say(problem, error.message);

@@ -33,6 +33,10 @@ export const fact = (key, value) => value && make("div", make("dt", t(key)), mak
 /** Make a message with its sign; `kind` is "ok", "bad", "note" or "". */
 export const message = (kind, ...lines) => make(`div alarm ${kind}`, make("span sign", { "aria-hidden": "true" }), make("div", ...lines));
 
+/** Make what unfolds for IT, in English; null where there is nothing. */
+export const forIt = (...lines) => (lines.some(Boolean)
+  ? make("details small", make("summary", t("error.detail")), ...lines.map((line) => make("p", { lang: "en" }, line))) : null);
+
 /** Do `action` with what presses a form's button. */
 export const onSubmit = (form, action) => form.addEventListener("submit", (event) => {
   event.preventDefault();

@@ -1,6 +1,6 @@
 // What a check or a rehearsal found, a row each: verdict, reason, what to do.
 
-import { make } from "./dom.js";
+import { forIt, make } from "./dom.js";
 import { inWords, t } from "./texts.js";
 import { checkName } from "./words.js";
 
@@ -23,5 +23,5 @@ export function rowOf(found, advice = inWords(found).advice) {
     make("div", { className: "spread" }, make("span", { className: "name", textContent: checkName(found.name) }),
       make("span", { className: `badge ${BADGES[found.verdict]}`, textContent: t(`verdict.${found.verdict}`) })),
     reason && make("p", { textContent: reason }), advice && (advice.nodeType ? advice : make("p", { textContent: advice })),
-    detail && make("details small", make("summary", t("error.detail")), make("p", detail)));
+    forIt(detail));
 }

@@ -1,7 +1,7 @@
 // One recording: played with its chapters, downloaded, verified.
 
 import { ask, complain, doing } from "./api.js";
-import { el, make, say } from "./dom.js";
+import { el, forIt, make, say } from "./dom.js";
 import { clock, inWords, moment, size, t } from "./texts.js";
 
 const BADGES = { sealed: "ok", unfinished: "warn", damaged: "bad", elsewhere: "" };
@@ -65,7 +65,7 @@ el("verify").addEventListener("click", () => doing(el("verify"), async () => {
   });
   el("verified").replaceChildren(make("div", { className: `alarm ${result.ok ? "ok" : "bad"}` }, make("span", { className: "sign", "aria-hidden": "true" }),
     make("div", {}, make("p", { textContent: t(result.ok ? "package.whole" : "package.broken") }),
-      ...result.problems.map(({ file, problem }) => make("p", { className: "small", textContent: `${file}: ${problem}` })))));
+      forIt(...result.problems.map(({ file, problem }) => `${file}: ${problem}`)))));
 }));
 
 ask("GET", base).then(show, complain);

@@ -30,9 +30,9 @@ const next = () => {
 
 function take(found) {
   set = found;
-  const { locked, file, archive, destinations } = set;
+  const { locked, archive, destinations } = set;
   el("locked").hidden = !locked;
-  if (locked) say(el("locked-text"), t(`setup.locked.${locked}`, { file }));
+  if (locked) say(el("locked-text"), t(`setup.locked.${locked}`));
   for (const fields of document.querySelectorAll("fieldset")) fields.disabled = locked || (archive.fixed && fields.contains(el("archive")));
   el("room").defaultValue = set.room; // what somebody has typed meanwhile stays
   el("archive").defaultValue = archive.path;

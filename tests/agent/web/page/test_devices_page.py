@@ -16,6 +16,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect
 
 from agent.devices.watch_part import DevicesPart
+from config.locale.lookup import error_sentence
 from config.settings.schema import Settings
 from devices.controls import presets
 from devices.host.clock import SystemClock
@@ -241,12 +242,12 @@ def test_what_the_camera_refuses_is_said_on_its_card_and_the_slider_goes_back(lo
     zoom = row(opened(page), "zoom-absolute")
     camera.refused = "zoom_absolute"
     zoom.get_by_role("slider").press("End")
-    expect(card(page).get_by_role("alert")).to_contain_text("refuses zoom_absolute=500")
+    expect(card(page).get_by_role("alert")).to_contain_text(say("control.refused"))
     expect(zoom.locator(".number")).to_have_text("100")
     assert zoom.get_by_role("slider").input_value() == "100"
     camera.gone = True
     row(card(page).locator("details"), "brightness").get_by_role("slider").press("End")
-    expect(card(page).get_by_role("alert")).to_contain_text("is not there any more")
+    expect(card(page).get_by_role("alert")).to_contain_text(error_sentence("no-device", "").indonesian)
     page.goto("about:blank")
     looked.complaints.clear()  # a browser complains of each answer that is none
 
