@@ -10,10 +10,10 @@ import msgspec
 from agent.schedule.interface.planner import Planner
 from agent.schedule.plan import Moment, Plan, PlanMode, PlanState, edited_fields
 from agent.schedule.store import PlanRecord, plan_record_store, record_of
+from config.locale.number_format import zone as zone_text
 from config.settings.quantities import brief_duration
 from config.settings.serving import ScheduleSettings
 from devices.host.clock import boot_id
-from recorder.features.report.number_format import zone as zone_text
 from recorder.model.names import one_line
 
 LABEL = 12

@@ -31,6 +31,8 @@ from agent.web.http.context import ApiContext
 from agent.web.http.endpoint import ApiCall, Endpoint
 from config.errors import DossierError, SessionError, UsageError
 from config.locale.lookup import text
+from config.locale.number_format import day, time_of_day
+from config.settings.office import zone_of
 from config.settings.schema import RecordsSettings
 from recorder.model.names import utf8_safe
 from recorder.model.status import STATES_BEFORE, STATES_RECORDING, SessionResult, SessionState
@@ -73,15 +75,17 @@ type Title = Annotated[str, msgspec.Meta(max_length=300)]
 
 
 class NewSession(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A session to arm or record; missing fields are as in the settings.
+    """A session to arm or record; missing fields are as in the settings, a missing title has day and time.
 
     `videos`, `audios` and `streams` are those of `liput record`, but no names of files; a destination is one of the
     settings. `request`: the id of its request, which gives a missing title. `allow_missing`: begin without devices that
-    are absent. `although_refused`: stream against the speakers' wish.
+    are absent. `although_refused`: stream against the speakers' wish. `alone`: begin no second session beside one that
+    runs, which is returned instead.
     """
 
     title: Title = ""
     arm_only: bool = False
+    alone: bool = False
     streams: Words = ()
     for_s: Annotated[float, msgspec.Meta(gt=0, le=LONGEST_S)] | None = None
     request: Word | None = None
@@ -103,14 +107,21 @@ class NewSession(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 _RECORDS = RecordsSettings.__struct_fields__
-_ALONE = threading.Lock()  # the record button holds it while it starts an armed session or begins another
+_ALONE = threading.Lock()  # held while a session is begun that may have no other beside it
 
 type Begun = SessionLine | SessionResult
 
 
 def begin_session(call: ApiCall, new: NewSession) -> Begun:
     """Arm or record a session; return when it does."""
-    house = call.house
+    if not new.alone:
+        return _begin(call.house, new)
+    with _ALONE:
+        there = running_recorders()
+        return line_of(there[0]) if there else _begin(call.house, new)
+
+
+def _begin(house: ApiContext, new: NewSession) -> Begun:
     asked = _asked(house, new)
     spec = make_spec(asked, house.settings.file, arm_only=new.arm_only)
     recorder = house.spawn(msgspec.structs.replace(spec, folder=ROOT))
@@ -154,15 +165,12 @@ def start_recording(call: ApiCall, *, pre_roll_s: PreRoll = 0.0) -> Begun:
         following = resumed_just_now(TAKEN_UP_S)
         if following is not None and following.state in STATES_RECORDING:  # it may have ended since
             return line_of(following)
-        word = text("beginning", "recording", call.house.settings.read().general.language)
-        return begin_session(call, NewSession(title=f"{word} {call.house.clock.now():%Y-%m-%d %H.%M}"))
+        return begin_session(call, NewSession())
 
 
 def _asked(house: ApiContext, new: NewSession) -> SessionRequest:
     """Return the request for a recorder. Raises UsageError, DossierError, SettingsError."""
     settings = house.settings.read()
-    if not new.title.strip() and new.request is None:
-        raise UsageError("there is no title", hint="name the session, or its request", why="no-title")
     for word in (*new.streams, *new.videos, *new.audios):
         refuse_file_names(word)
     if new.consent == "refused" and new.streams and not new.although_refused:
@@ -173,7 +181,8 @@ def _asked(house: ApiContext, new: NewSession) -> SessionRequest:
         )
     is_said = new.consent != "not-asked" or bool(new.consent_note)
     asked = SessionRequest(
-        title=new.title.strip(), videos=new.videos, audios=new.audios, allow_missing=new.allow_missing,
+        title=new.title.strip() or ("" if new.request else _default_title(house)),
+        videos=new.videos, audios=new.audios, allow_missing=new.allow_missing,
         layout=new.layout, conference=new.conference, isolate=new.isolate, duration_s=new.for_s, streams=new.streams,
         profile=new.profile, archive=house.folder, checked=recent_run(settings.general.language),
         records={name: value for name in _RECORDS if (value := getattr(new, name)) is not None},
@@ -182,6 +191,13 @@ def _asked(house: ApiContext, new: NewSession) -> SessionRequest:
         ),
     )  # fmt: skip
     return with_request(asked, None if new.request is None else request_key(new.request), settings)
+
+
+def _default_title(house: ApiContext) -> str:
+    """Return `Rekaman 1 Desember 2026, 13.30`."""
+    settings, now = house.settings.read(), house.clock.now()
+    language, local = settings.general.language, now.astimezone(zone_of(settings.office.time_zone))
+    return f"{text('beginning', 'recording', language)} {day(local, language)}, {time_of_day(local, language)}"
 
 
 def refuse_file_names(word: str) -> None:

@@ -13,10 +13,10 @@ from markupsafe import Markup
 
 from config.errors import LiputError
 from config.files import read_json
+from config.locale import number_format
 from config.locale.lookup import text, words
 from config.settings.office import format_standard
 from recorder.disk.durable import PRIVATE_MODE, DurableFiles
-from recorder.features.report import number_format
 from recorder.features.report.incidents import NEVER_LIVE, OTHER, Incident, incidents
 from recorder.features.report.material import SILENCE_DBFS, ReportMaterial, SoundLevels, image_file, read_material
 from recorder.features.report.printing import print_pdf

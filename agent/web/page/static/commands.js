@@ -5,13 +5,14 @@ import { el, keep, make, onSubmit, press, say, sure } from "./dom.js";
 import { clock, t } from "./texts.js";
 
 let session = null;
+let isOther = false; // whether another session runs
 let named = null; // the session that the dialog would end: by the time of the answer another one may be shown
 const path = (rest, { id } = session) => `/sessions/${id}/${rest}`;
 const records = (one) => one.state === "live" || one.state === "degraded";
 
 function wish(armOnly) {
   const asked = { title: el("new-title").value.trim(), arm_only: armOnly, layout: el("new-layout").value, consent: el("new-consent").value,
-    streams: new FormData(el("new")).getAll("stream") };
+    alone: !isOther,    streams: new FormData(el("new")).getAll("stream") };
   if (el("new-practice").checked) asked.videos = ["synthetic"];
   if (el("new-request").value) asked.request = el("new-request").value;
   return asked;
@@ -35,14 +36,7 @@ async function begin(button, asked) {
 /** Return a button that streams the session all the same, though the speakers refuse. */
 const all = (button, asked) => press(t("consent.although"), () => begin(button, { ...asked, although_refused: true }));
 
-onSubmit(el("new"), (button) => {
-  if (el("new-title").value.trim()) {
-    begin(button ?? el("record"), wish(button === el("arm")));
-  } else {
-    el("new-title").setCustomValidity(t("start.title.missing"));
-    el("new-title").reportValidity();
-  }
-});
+onSubmit(el("new"), (button) => begin(button ?? el("record"), wish(button === el("arm"))));
 /** Offer the requests that are open; the event of the one that is chosen is the title, unless there is one. */
 async function offerRequests() {
   const { requests: found } = await ask("GET", "/requests").catch(() => ({ requests: [] }));
@@ -58,8 +52,6 @@ function takeTitle() {
 }
 el("new-request").addEventListener("change", takeTitle);
 offerRequests();
-
-el("new-title").addEventListener("input", () => el("new-title").setCustomValidity(""));
 
 el("start").addEventListener("click", () => {
   const seconds = el("pre-roll").checked ? Number(el("pre-roll").value) : 0;
@@ -90,6 +82,7 @@ el("mute-all").addEventListener("click", () => mute(el("mute-all"), null, el("mu
 /** Show what can be done to `now`, the session that is looked at, of all `sessions`. */
 export function showCommands(now, sessions) {
   session = now;
+  isOther = sessions.length > 0;
   const state = now?.status?.state;
   const isArmed = state === "armed";
   const isRecorded = Boolean(now) && records(now);

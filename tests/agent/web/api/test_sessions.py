@@ -1,6 +1,7 @@
 """Sessions by the API, with real recorders of synthetic sources."""
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -84,14 +85,19 @@ def at_once(page: Page, count: int, path: str, body: object = None, **headers: s
 
 @pytest.mark.slow
 def test_a_session_is_armed_started_steered_and_becomes_a_package(page: Page, room: Room) -> None:
-    key, body = {"Idempotency_Key": "press-1"}, SYNTHETIC | {"arm_only": True, "consent": "refused"}
-    answers = at_once(page, 3, SESSIONS, body, **key)
+    key = {"Idempotency_Key": "press-1"}
+    body = SYNTHETIC | {"title": " ", "arm_only": True, "alone": True, "consent": "refused"}
+    with ThreadPoolExecutor(1) as another_browser:
+        pressed_too = another_browser.submit(page.post, SESSIONS, body)
+        answers = at_once(page, 3, SESSIONS, body, **key)
     assert sum("idempotency-replayed" in answer.headers for answer in answers) == 2
+    answers.append(pressed_too.result())
     assert page.post(SESSIONS, SYNTHETIC | {"title": "Lain"}, **key).status == 409
     (session,) = {answer.json["id"] for answer in answers}
     at = f"{SESSIONS}/{session}"
     line = page.get(at).json
     assert (line["type"], line["id"], line["state"]) == ("session", session, "armed")
+    assert re.fullmatch(r"Rekaman \d{1,2} [A-Z][a-z]+ 20\d\d, \d\d\.\d\d", line["title"])
     assert page.post(f"{SESSIONS}/{session[:1]}/disarm").status == 404, "only its whole id means it"
     wait_for(lambda: the_state(page)["sessions"][0]["status"]["pre_roll_s"] > 1)
     assert page.post(f"{at}/start", {"pre_roll_s": 1}).json["state"] in {"live", "degraded"}
@@ -132,12 +138,12 @@ def destinations_change(page: Page, at: str) -> None:
 
 
 def test_what_cannot_be_meant_is_refused_and_no_recorder_is_left(page: Page, runtime: Path) -> None:
-    wrong: list[dict[str, Any]] = [{"title": "  "}, {"archive": "/tmp"}, {"for_s": -1}, {"profile": "nowhere"}]
+    wrong: list[dict[str, Any]] = [{"archive": "/tmp"}, {"for_s": -1}, {"profile": "nowhere"}]
     videos = ("/etc/passwd", "/dev/../etc/passwd", "/dev/v4l/by-id/../../shm", "a\0")
     wrong += [{"videos": [name]} for name in videos]
     streams = ("@/root/key", "rtmp://evil.example/live/key", "nowhere", "-x")
     wrong += [{"streams": [name]} for name in streams]
-    for body in (*(SYNTHETIC | one for one in wrong), SYNTHETIC | {"consent": "refused", "streams": ["web"]}, {}, []):
+    for body in (*(SYNTHETIC | one for one in wrong), SYNTHETIC | {"consent": "refused", "streams": ["web"]}, []):
         answer = page.post(SESSIONS, body)
         assert (answer.status, answer.json["type"]) == (400, "error"), body
         assert "rtmp://" not in answer.json["message"]

@@ -11,10 +11,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from config.locale import number_format
 from config.locale.lookup import words as words_of
 from devices.health.faults import FAULT_STATES
 from devices.model.device import DeviceKind
-from recorder.features.report import incidents, number_format
+from recorder.features.report import incidents
 from recorder.features.report.material import ReportMaterial, SoundLevels
 from recorder.features.report.page import MOST_CHAPTERS, MOST_INCIDENTS, WIDTH, ReportView, level_plot, report_page
 from recorder.model.session_faults import ENDED_BY, HARMLESS_KINDS, LASTING_KINDS, SOURCE_AWAY, WARNING_KINDS
