@@ -196,8 +196,9 @@ def tab_to(page: Page, wanted: Locator) -> None:
     raise AssertionError(f"{wanted} is not reached by Tab")
 
 
-TELL = """state => import("/static/live.js").then(
-  ({live}) => live.dispatchEvent(new CustomEvent("state", {detail: state})))"""
+TELL = """state => Promise.all([...document.querySelectorAll("script[src]")].map(({src}) => import(src)))
+  .then(() => import("/static/live.js"))
+  .then(({live}) => live.dispatchEvent(new CustomEvent("state", {detail: state})))"""
 
 
 def made_line(**status: object) -> dict[str, object]:

@@ -6,6 +6,8 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -42,10 +44,11 @@ def _templates() -> "Environment":
 
 def routes() -> list[BaseRoute]:
     """Return the routes of all pages, for `agent.web.app.make_app`."""
+    small = [Middleware(GZipMiddleware)]
     return [
-        *(Route(page.path, _session if page is SESSION else _plain(page)) for page in all_pages()),
-        Route("/texts/{language}.json", _texts),
-        Mount("/static", _Files()),
+        *(Route(page.path, _session if page is SESSION else _plain(page), middleware=small) for page in all_pages()),
+        Route("/texts/{language}.json", _texts, middleware=small),
+        Mount("/static", _Files(), middleware=small),
     ]
 
 

@@ -1,6 +1,7 @@
 // One request: who asked for what, and each step of the procedure against its standard time.
 
 import { ask, complain } from "./api.js";
+import { nameTab } from "./bar.js";
 import { el, fact, make, say } from "./dom.js";
 import { moment, span, t } from "./texts.js";
 
@@ -18,7 +19,7 @@ function stepRow(step) {
 ask("GET", `/requests/${encodeURIComponent(id)}`).then((found) => {
   const { request } = found;
   say(el("event"), request.event);
-  document.title = `${request.event} – Liput`;
+  nameTab(`${request.event} – Liput`);
   el("stage").className = `badge ${found.complete ? "ok" : "warn"}`;
   say(el("stage"), found.complete ? t("requests.complete") : t("requests.lacks", { what: found.lacks.map((word) => t(`lack.${word}`)).join(", ") }));
   el("facts").replaceChildren(...[fact("package.applicant", request.applicant), fact("requests.unit", request.unit), fact("package.letter", request.letter_number),

@@ -1,14 +1,13 @@
 // What the operator does to a session: start, stop, layouts, marks, mute.
 
 import { ask, complain, doing, once } from "./api.js";
-import { el, keep, make, onSubmit, press, say, sure } from "./dom.js";
+import { records, stop } from "./bar.js";
+import { el, keep, make, onSubmit, press, say } from "./dom.js";
 import { clock, t } from "./texts.js";
 
 let session = null;
 let isOther = false; // whether another session runs
-let named = null; // the session that the dialog would end: by the time of the answer another one may be shown
-const path = (rest, { id } = session) => `/sessions/${id}/${rest}`;
-const records = (one) => one.state === "live" || one.state === "degraded";
+const path = (rest) => `/sessions/${session.id}/${rest}`;
 
 function wish(armOnly) {
   const asked = { title: el("new-title").value.trim(), arm_only: armOnly, layout: el("new-layout").value, consent: el("new-consent").value,
@@ -59,13 +58,7 @@ el("start").addEventListener("click", () => {
 });
 el("disarm").addEventListener("click", () => doing(el("disarm"), () => ask("POST", path("disarm"), {})));
 
-el("stop").addEventListener("click", () => {
-  const asked = named = session;
-  sure(el("stop-dialog"), t("stop.body", { title: asked.title }), () => {
-    say(el("busy"), t("stop.busy"));
-    doing(el("stop"), () => ask("POST", path("stop", asked), {})).finally(() => say(el("busy"), ""));
-  });
-});
+el("stop").addEventListener("click", () => stop(el("stop"), session));
 
 for (const button of document.querySelectorAll("#layouts button")) {
   button.addEventListener("click", () => doing(button, () => ask("POST", path("layout"), { name: button.value })));
@@ -91,7 +84,6 @@ export function showCommands(now, sessions) {
   el("start").disabled = !isArmed;
   el("stop").hidden = !isRecorded;
   el("live-tools").hidden = el("side-tools").hidden = !(isRecorded || isArmed);
-  if (el("stop-dialog").open && !sessions.some((one) => one.id === named.id && records(one))) el("stop-dialog").close();
   keep(el("marks"), [...(now?.status?.marks ?? [])].reverse(), (mark) => `${mark.media_s} ${mark.text}`,
     (mark) => make("li small", t("mark.done", { time: clock(mark.media_s), text: mark.text })));
   const kept = Math.floor(now?.status?.pre_roll_s ?? 0);

@@ -1,5 +1,6 @@
 // What every page has: the connection and what is said of it.
 
+import "./bar.js";
 import { el, say } from "./dom.js";
 import { live } from "./live.js";
 import { t } from "./texts.js";
@@ -14,17 +15,18 @@ function tell(key, isGood = false) {
   say(line, key && t(key));
 }
 
-live.addEventListener("lost", () => {
+/** Say what has become of the connection; what the page shows is old, and grey. */
+function lose(key) {
   wasLost = true;
-  tell("live.lost");
-});
-live.addEventListener("denied", () => {
-  wasLost = true;
-  tell("live.denied");
-});
+  tell(key);
+  el("main").classList.add("stale");
+}
+live.addEventListener("lost", () => lose("live.lost"));
+live.addEventListener("denied", () => lose("live.denied"));
 live.addEventListener("state", () => {
   if (!wasLost) return;
   wasLost = false;
+  el("main").classList.remove("stale");
   tell("live.back", true);
   setTimeout(() => wasLost || tell(""), BACK_MS);
 });

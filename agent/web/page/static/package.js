@@ -1,6 +1,7 @@
 // One recording: played with its chapters, downloaded, verified.
 
 import { ask, complain, doing } from "./api.js";
+import { nameTab } from "./bar.js";
 import { el, forIt, make, say } from "./dom.js";
 import { clock, inWords, moment, size, t } from "./texts.js";
 
@@ -34,7 +35,7 @@ function chapters(found) {
 
 function show(found) {
   say(el("title"), found.title || found.id);
-  document.title = `${found.title || found.id} – Liput`;
+  nameTab(`${found.title || found.id} – Liput`);
   el("state").className = `badge ${found.lacks.length && found.state === "sealed" ? "warn" : BADGES[found.state]}`;
   say(el("state"), t(`archive.state.${found.state}`));
   facts(found);

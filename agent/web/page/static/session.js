@@ -1,11 +1,11 @@
 // The session screen: which session is looked at, and everything that is shown of it.
 
 import { showAlarms } from "./alarms.js";
+import { nameTab, wordOf } from "./bar.js";
 import { showCommands } from "./commands.js";
 import { showDestinations } from "./destinations.js";
 import { el, say } from "./dom.js";
 import { showEnds } from "./ends.js";
-import { Light } from "./light.js";
 import { live } from "./live.js";
 import { showPictures } from "./preview.js";
 import { showSound } from "./sound.js";
@@ -13,7 +13,6 @@ import { clock, number, size, span, t } from "./texts.js";
 
 const ORDER = ["degraded", "live", null, "armed", "idle", "sealing", "sealed", "failed"];
 const SHORT_S = 1800;
-const light = new Light();
 let last = null;
 
 /** Of several sessions the one that records counts most, then one whose recorder does not answer, then the next one. */
@@ -27,7 +26,7 @@ function showFacts(session, word) {
   say(el("session-title"), session?.title ?? t("session.title"));
   const isBefore = !status || word === "armed" || word === "opening";
   el("elapsed").hidden = el("on-disk").parentElement.hidden = isBefore;
-  document.title = `${word === "recording" || word === "degraded" ? "● " : ""}${session?.title ?? t("session.title")} – Liput`;
+  nameTab(`${session?.title ?? t("session.title")} – Liput`);
   if (!status) return;
   say(el("elapsed"), clock(status.elapsed_s));
   say(el("on-disk"), `${size(status.bytes)} · ${clock(status.media_time_s)}`);
@@ -41,7 +40,7 @@ function showFacts(session, word) {
 function show(state) {
   last = state;
   const session = chosen(state.sessions);
-  const word = light.word(session);
+  const word = session ? wordOf(session) : "idle";
   showFacts(session, word);
   showAlarms(state, session, word === "stalled");
   showCommands(session, state.sessions);
@@ -51,13 +50,5 @@ function show(state) {
   showEnds(state);
 }
 
-function unknown() {
-  light.forget();
-  el("light").className = "light unknown";
-  say(el("light"), t("light.unknown"));
-}
-
 live.addEventListener("state", ({ detail }) => show(detail));
-live.addEventListener("lost", unknown);
-live.addEventListener("denied", unknown);
 document.addEventListener("visibilitychange", () => last && showPictures(chosen(last.sessions)));
