@@ -64,7 +64,7 @@ def _http_status(error: LiputError) -> int:
 
 
 def error_document(error: LiputError, status: int) -> ErrorDocument:
-    """Return what an answer of `status` says of an error."""
+    """Return the document of an error, for an answer of `status`."""
     text = error.text if isinstance(error, HttpRefusal) else None
     return ErrorDocument(
         title=error_sentence(error.why, "").english, status=status, code=error.why,

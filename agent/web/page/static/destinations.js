@@ -2,7 +2,7 @@
 
 import { ask, doing } from "./api.js";
 import { el, keep, make, onSubmit, press, say } from "./dom.js";
-import { has, number, t } from "./texts.js";
+import { has, moment, number, t } from "./texts.js";
 
 const BADGES = { live: "ok", connecting: "", listening: "", armed: "", waiting: "bad", stopped: "", removed: "" };
 let current = null;
@@ -13,7 +13,7 @@ const button = (key, short, name, action) => press(t(short), (made) => doing(mad
 
 function create({ name }) {
   const at = encodeURIComponent(name);
-  return make("li", make("div spread", make("span name", name), make("span badge")), make("p small why"), make("p small muted dropped"),
+  return make("li", make("div spread", make("span name", name), make("span badge")), make("p small why"), make("p small muted since"), make("p small muted dropped"),
     make("div row",
       button("dest.restart", "dest.restart.short", name, () => ask("POST", path(`/${at}/restart`), {})),
       button("dest.remove", "dest.remove.short", name, () => ask("DELETE", path(`/${at}`)))));
@@ -26,7 +26,10 @@ function update(row, line) {
   badge.className = `badge ${isSlow ? "warn" : (BADGES[line.state] ?? "")}`;
   say(badge, t(`dest.state.${line.state}`));
   const known = line.reason && has(`reason.${line.reason}`);
-  say(row.querySelector(".why"), isGone ? "" : known ? t(`reason.${line.reason}`) : (line.message ?? ""));
+  say(row.querySelector(".why"), isGone || !(line.reason || line.message) ? "" : t(known ? `reason.${line.reason}` : "reason.failed"));
+  const rate = line.state === "live" && current.status.stream?.bitrate;
+  say(row.querySelector(".since"), [line.since && t("devices.since", { time: moment(line.since) }),
+    rate && t("unit.mbps", { value: number(rate / 1e6, 1) })].filter(Boolean).join(" · "));
   say(row.querySelector(".dropped"), line.dropped ? t("dest.dropped", { count: number(line.dropped) }) : "");
   row.lastElementChild.hidden = isGone;
 }

@@ -8,13 +8,16 @@ const RECORDS = ["live", "degraded"];
 const PATIENCE_MS = 20_000; // for a recorder that goes on, or a package that is being recovered
 const AGAIN_MS = 5_000; // a long recording takes longer to be recovered, and then the archive has it after all
 const seen = new Map(); // by recorder: sessions that recorded
+let running = [];
+let beside = new Set(); // the sessions that ran when it was last said how one ended
 
 /** The package that a work folder becomes part of: several of them, where it was gone on with or changed its disk. */
 const packageOf = (work) => work.split("/").pop().replace(/\.\d+$/, "");
 
 /** Say of each session that is gone how it ended, once that is known. */
 export function showEnds({ sessions, troubles }) {
-  if (sessions.some(({ state }) => RECORDS.includes(state))) forget();
+  if (sessions.some(({ id, state }) => RECORDS.includes(state) && !beside.has(id))) forget();
+  running = sessions.map(({ id }) => id);
   const isAwaited = troubles.some(({ kind }) => kind === "recorder-killed"); // which has words of its own
   const going = new Set(sessions.map(({ work }) => work && packageOf(work)));
   for (const [id, one] of seen) {
@@ -27,9 +30,10 @@ export function showEnds({ sessions, troubles }) {
   }
 }
 
-/** Say no more of what was before: another session records. */
+/** Say no more of what was before: another session has begun to record since. */
 function forget() {
   el("ended").replaceChildren();
+  beside = new Set();
   for (const [id, one] of seen) if (one.againMs) seen.delete(id);
 }
 
@@ -50,6 +54,7 @@ async function notice(id, one, isAwaited) {
   else one.againMs = performance.now() + AGAIN_MS;
   if (isSaid && !isKnown) return; // as was said
   if (!isThere && end.state === "idle") return; // nothing was recorded
+  beside = new Set(running);
   const isSealed = isThere || end.state === "sealed"; // it may be in an archive that is not shown here
   el("ended").replaceChildren(message(isSealed ? "ok" : "bad",
     make("p", t(isSealed ? "sealed.done" : "sealed.failed", { title: one.title })),

@@ -395,6 +395,42 @@ def test_how_a_session_ended_is_said_once_it_is_known(
     shown.complaints.clear()  # a browser complains of answers that refuse
 
 
+def test_where_a_recording_is_stands_there_beside_another_session_until_a_new_one_records(shown: Visit) -> None:
+    ending, other = Ending(shown, (200, RESULT), PACKAGE), browsers.made_line() | {"id": "bbbbbb", "title": "Lain"}
+    ending.tell(0, ending.line, other)
+    for _ in range(2):
+        ending.tell(0, other)
+        expect(ending.ended).to_contain_text(say("sealed.done", title="Rapat"))
+    ending.tell(0, other, other | {"id": "cccccc"})
+    expect(ending.ended).to_be_empty()
+
+
+def test_sessions_stand_on_every_page_with_light_clock_and_stop(shown: Visit) -> None:
+    page = browsers.with_states_of_ours(shown, "/archive")
+    named, bar = page.title(), page.locator("#bar > li")
+    page.evaluate(TELL, browsers.made_up())
+    expect(bar.get_by_role("link")).to_have_text("Rapat")
+    expect(bar.locator(".light")).to_have_text(say("light.recording"))
+    expect(bar.locator(".number")).to_have_text("0:01:05")
+    expect(page).to_have_title(f"\N{BLACK CIRCLE} {named}")
+    page.route("**/api/v1/sessions/*/stop", lambda route: route.fulfill(json={}))
+    with page.expect_request("**/api/v1/sessions/aaaaaa/stop"):
+        bar.get_by_role("button", name=say("stop.of", title="Rapat")).click()
+        press(page, "stop.confirm")
+    browsers.has_no_violation(page)
+    page.evaluate("import('/static/live.js').then(({live}) => live.dispatchEvent(new Event('lost')))")
+    expect(bar.locator(".light")).to_have_text(say("light.unknown"))
+    expect(page.locator("#main")).to_have_class("stale")
+    page.evaluate(TELL, browsers.made_up() | {"sessions": []})
+    expect(bar).to_have_count(0)
+    expect(page).to_have_title(named)
+    shown.open("/")
+    page.evaluate(TELL, browsers.made_up())
+    expect(bar).to_have_count(0)  # all of it stands in the page
+    page.evaluate(TELL, browsers.made_up() | {"sessions": [browsers.made_line() | {"id": one} for one in ("a", "b")]})
+    expect(bar).to_have_count(2)
+
+
 def test_a_recording_that_takes_long_to_be_recovered_is_found_in_the_archive_after_all(shown: Visit) -> None:
     ending = Ending(shown)
     ending.tell(0)
