@@ -86,8 +86,9 @@ def make_result(
     )
 
 
-def error_facts(error: LiputError) -> dict[str, object]:
+def error_facts(error: LiputError | None) -> dict[str, object]:
     """Return the facts that a finding says of an error: `said` for people, `error` and `hint` for IT."""
+    error = error or LiputError("?")
     return {"said": error_sentence(error.why, error.about), "error": error.message, "hint": error.hint}
 
 

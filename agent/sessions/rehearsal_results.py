@@ -19,7 +19,6 @@ from agent.health.alarm import (
     without_recording,
 )
 from capture.detectors.lipsync import AudioOffset
-from config.errors import LiputError
 from config.events import Event
 from config.locale.lookup import LocalizedText
 from config.settings.quantities import brief_rate, brief_size
@@ -73,7 +72,7 @@ def _recording(rehearsed: RehearsalResult, asked_s: float) -> CheckResult:
     film, problem = rehearsed.film, rehearsed.problem
     if rehearsed.result is None or film is None:
         code = "not-recorded" if rehearsed.result is None or rehearsed.result.package is None else "damaged"
-        return make_result(CODES, code, "recording", **error_facts(problem or LiputError("?")))
+        return make_result(CODES, code, "recording", **error_facts(problem))
     measured: Measured = {"duration_s": round(film.duration_s, 3), "asked_s": asked_s, "pictures": film.pictures}
     return make_result(CODES, "short" if film.duration_s < asked_s - SHORT_S else "ok", "recording", measured)
 

@@ -20,6 +20,11 @@ def day(value: date, language: str) -> str:
     return f"{value.day} {text('calendar', _MONTHS[value.month - 1], language)} {value.year}"
 
 
+def recording_title(moment: datetime, language: str) -> str:
+    """Return `Rekaman 1 Desember 2026, 13.30`, the title of a recording without another."""
+    return f"{text('beginning', 'recording', language)} {day(moment, language)}, {time_of_day(moment, language)}"
+
+
 def weekday(value: date, language: str) -> str:
     """Return `Selasa, 24 November 2026`."""
     return f"{text('calendar', _DAYS[value.weekday()], language)}, {day(value, language)}"

@@ -30,9 +30,7 @@ from agent.sessions.control import (
 from agent.web.http.context import ApiContext
 from agent.web.http.endpoint import ApiCall, Endpoint
 from config.errors import DossierError, SessionError, UsageError
-from config.locale.lookup import text
-from config.locale.number_format import day, time_of_day
-from config.settings.office import zone_of
+from config.locale.number_format import recording_title
 from config.settings.schema import RecordsSettings
 from recorder.model.names import utf8_safe
 from recorder.model.status import STATES_BEFORE, STATES_RECORDING, SessionResult, SessionState
@@ -179,25 +177,18 @@ def _asked(house: ApiContext, new: NewSession) -> SessionRequest:
             hint="leave out the stream, or confirm it with although_refused",
             why="speakers",
         )
-    is_said = new.consent != "not-asked" or bool(new.consent_note)
+    now, is_said = house.clock.now(), new.consent != "not-asked" or bool(new.consent_note)
     asked = SessionRequest(
-        title=new.title.strip() or ("" if new.request else _default_title(house)),
+        title=new.title.strip() or ("" if new.request else recording_title(now, settings.general.language)),
         videos=new.videos, audios=new.audios, allow_missing=new.allow_missing,
         layout=new.layout, conference=new.conference, isolate=new.isolate, duration_s=new.for_s, streams=new.streams,
         profile=new.profile, archive=house.folder, checked=recent_run(settings.general.language),
         records={name: value for name in _RECORDS if (value := getattr(new, name)) is not None},
         consent=Consent(
-            state=new.consent, note=new.consent_note, noted_at=house.clock.now() if is_said else None
+            state=new.consent, note=new.consent_note, noted_at=now if is_said else None
         ),
     )  # fmt: skip
     return with_request(asked, None if new.request is None else request_key(new.request), settings)
-
-
-def _default_title(house: ApiContext) -> str:
-    """Return `Rekaman 1 Desember 2026, 13.30`."""
-    settings, now = house.settings.read(), house.clock.now()
-    language, local = settings.general.language, now.astimezone(zone_of(settings.office.time_zone))
-    return f"{text('beginning', 'recording', language)} {day(local, language)}, {time_of_day(local, language)}"
 
 
 def refuse_file_names(word: str) -> None:
