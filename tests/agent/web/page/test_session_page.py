@@ -209,6 +209,15 @@ def test_a_lost_camera_is_worded_where_the_operator_looks_and_its_return_too(sho
     expect(page.locator("#alarms li")).to_have_text("Podium camera is back.")
 
 
+def test_a_session_without_sound_says_so_in_red(shown: Visit) -> None:
+    page = browsers.with_states_of_ours(shown, "/")
+    page.evaluate(TELL, browsers.made_up())
+    expect(page.get_by_text(say("meters.none"))).to_be_hidden()
+    for state in ("armed", "live"):
+        page.evaluate(TELL, browsers.made_up(state=state, sounds=[], levels_dbfs=[]))
+        expect(page.locator(".alarm.bad", has_text=say("meters.none"))).to_be_visible()
+
+
 def test_the_light_does_not_say_recording_when_nothing_reaches_the_disk(shown: Visit) -> None:
     page = browsers.with_states_of_ours(shown, "/")
     page.evaluate(TELL, browsers.made_up())
