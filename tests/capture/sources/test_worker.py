@@ -463,6 +463,20 @@ def test_a_source_that_is_lost_or_breaks_is_over_and_tells_why(error: Exception)
     assert "podium" in found.message
 
 
+@pytest.mark.parametrize("keeps_early", [False, True])
+def test_a_device_is_read_before_the_start_and_that_is_kept_only_if_asked_for(plug: Plug, *, keeps_early: bool) -> None:
+    assert not plug.worker.may_miss
+    go, heard = threading.Event(), list[Frame]()
+    plug.worker.listeners.append(heard.append)
+    plug.worker.start(go, keeps_early=keeps_early)
+    wait_for(lambda: len(heard) > 3)
+    assert plug.worker.queue.has_items == keeps_early
+    assert (plug.worker.queue.dropped > 0) == keeps_early, "it holds one item"
+    go.set()
+    wait_for(lambda: plug.worker.queue.has_items)
+    assert plug.worker.stop(60.0)
+
+
 def test_stop_ends_a_reader_whose_queue_is_full() -> None:
     tap = Tap(bound=2, waits=True).give(*range(10))
     wait_for(lambda: tap.given == 3)
