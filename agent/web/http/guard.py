@@ -4,9 +4,10 @@ Order: host name (421), origin (403), rate (429), token (401), length (413).
 """
 
 import math
+import re
 from collections.abc import Callable, Collection
 from html import escape
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 import msgspec
 from starlette.datastructures import Headers, MutableHeaders
@@ -60,16 +61,19 @@ _CLOSED = """<!doctype html>
 layanan sistem, masukkan token dari <code>liput token</code>; IT memilikinya.
 <p lang="en">Run <code>liput</code> on this PC: it opens the page. From another device, or where Liput is a service of
 the system, enter the token of <code>liput token</code>; IT has it.
-<form method="post" action="/open"><label>Token <input type="password" name="token" autocomplete="off" required></label>
+<form method="post" action="/open?to={to}">
+<label>Token <input type="password" name="token" autocomplete="off" required></label>
 <button>Buka / Open</button></form></main></html>
 """
+_PAGE = re.compile(r"/(?!/)[\w./-]*")
 _WRONG = "Tiket atau token itu tidak berlaku. / That ticket or token is not valid."
 
 
 def login_page(scope: Scope, said: str = "", status: int = 401) -> Response:
     """Return the form for the token; programs see its status."""
     headers = {"www-authenticate": "Bearer"} if status == 401 else None
-    shown = "" if scope.get("method") == "HEAD" else _CLOSED.format(said=escape(said))
+    wanted = scope["path"] if scope["path"] != OPEN else _page_after(Request(scope))
+    shown = "" if scope.get("method") == "HEAD" else _CLOSED.format(said=escape(said), to=quote(wanted))
     return HTMLResponse(shown, status, headers)
 
 
@@ -84,7 +88,7 @@ async def login(request: Request) -> Response:
         return login_page(request.scope, status=200)
     if not is_valid:
         return login_page(request.scope, _WRONG)
-    response = RedirectResponse("/", 303)
+    response = RedirectResponse(_page_after(request), 303)
     response.set_cookie(
         cookie_name(request.scope), gate.cookie(), max_age=COOKIE_S, path="/", httponly=True, samesite="strict",
         secure=request.scope["scheme"] == "https",
@@ -92,10 +96,16 @@ async def login(request: Request) -> Response:
     return response
 
 
+def _page_after(request: Request) -> str:
+    """Return the page that was asked for before the form; never an address of another site."""
+    wanted = request.query_params.get("to", "/")
+    return wanted if _PAGE.fullmatch(wanted) else "/"
+
+
 def _token(form: bytes) -> str:
-    """Return the token of the form, or "" if it cannot be read."""
+    """Return the token of the form, or "" if it cannot be read. Blanks around it were pasted with it."""
     try:
-        return "".join(parse_qs(form.decode("latin-1"), max_num_fields=4).get("token", []))
+        return "".join(parse_qs(form.decode("latin-1"), max_num_fields=4).get("token", [])).strip()
     except ValueError:
         return ""
 

@@ -36,7 +36,8 @@ async function load(offset) {
   el("found").append(...packages.map(row));
   const count = el("found").children.length;
   el("found-box").hidden = !count;
-  say(el("nothing"), count ? "" : t("archive.none"));
+  const isAsked = [...query.keys()].some((name) => name !== "limit" && name !== "offset");
+  say(el("nothing"), count ? "" : t(isAsked ? "archive.none" : "archive.empty"));
   el("more").hidden = !more;
 }
 

@@ -6,6 +6,7 @@ import { el, keep, make, onSubmit, press, say } from "./dom.js";
 import { clock, t } from "./texts.js";
 
 let session = null;
+let isBegunHere = false; // the focus goes to Stop then: what had it is hidden
 let isOther = false; // whether another session runs
 const path = (rest) => `/sessions/${session.id}/${rest}`;
 
@@ -24,6 +25,7 @@ async function begin(button, asked) {
   try {
     await ask("POST", "/sessions", asked, once());
     el("new").reset();
+    isBegunHere = true;
   } catch (error) {
     complain(error, ...(error.code === "speakers" ? [all(button, asked)] : []));
   } finally {
@@ -36,6 +38,10 @@ async function begin(button, asked) {
 const all = (button, asked) => press(t("consent.although"), () => begin(button, { ...asked, although_refused: true }));
 
 onSubmit(el("new"), (button) => begin(button ?? el("record"), wish(button === el("arm"))));
+// Another language loads the page anew; what was typed stays.
+el("new-title").value = sessionStorage.getItem("title") ?? "";
+addEventListener("pagehide", () => sessionStorage.setItem("title", el("new-title").value));
+
 /** Offer the requests that are open; the event of the one that is chosen is the title, unless there is one. */
 async function offerRequests() {
   const { requests: found } = await ask("GET", "/requests").catch(() => ({ requests: [] }));
@@ -82,7 +88,11 @@ export function showCommands(now, sessions) {
   el("new").hidden = Boolean(now) && state !== "sealing" && state !== "sealed" && state !== "failed";
   el("armed").hidden = !isArmed && state !== "idle";
   el("start").disabled = !isArmed;
-  el("stop").hidden = !isRecorded;
+  el("stop").hidden = el("mark").hidden = !isRecorded;
+  if (isBegunHere && (isRecorded || isArmed)) {
+    isBegunHere = false;
+    el(isRecorded ? "stop" : "start").focus();
+  }
   el("live-tools").hidden = el("side-tools").hidden = !(isRecorded || isArmed);
   keep(el("marks"), [...(now?.status?.marks ?? [])].reverse(), (mark) => `${mark.media_s} ${mark.text}`,
     (mark) => make("li small", t("mark.done", { time: clock(mark.media_s), text: mark.text })));

@@ -23,7 +23,8 @@ function lose(key) {
 }
 live.addEventListener("lost", () => lose("live.lost"));
 live.addEventListener("denied", () => lose("live.denied"));
-live.addEventListener("state", () => {
+live.addEventListener("state", ({ detail: { room } }) => {
+  if (room) say(document.querySelector(".room"), room);
   if (!wasLost) return;
   wasLost = false;
   el("main").classList.remove("stale");

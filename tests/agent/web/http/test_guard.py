@@ -138,10 +138,16 @@ def test_the_token_typed_into_the_form_opens_too(page: Page) -> None:
     told = list(page.told)
     right, kind = f"token={page.token}".encode(), "application/x-www-form-urlencoded"
     unreadable = (b"token=x", b"a&b&c&d&e", b"&".join([right] * 5), b"\xff=%ff")
-    for form, status in ((right, 303), *((form, 401) for form in unreadable)):
+    for form, status in ((right, 303), (right + b"%0A+", 303), *((form, 401) for form in unreadable)):
         answer = page.ask("POST", "/open", form, token=None, Content_Type=kind, Origin=page.origin)
         assert answer.status == status, form
     assert page.told == told, "nobody fills the log who is not let in"
+    shown = page.ask("GET", "/archive", token=None)
+    assert (shown.status, b'action="/open?to=/archive"' in shown.body) == (401, True)
+    foreign = ("//evil.example", "https://evil.example", "/%5Cx")
+    for asked, comes in (("/archive", "/archive"), *((address, "/") for address in foreign)):
+        answer = page.ask("POST", f"/open?to={asked}", right, token=None, Content_Type=kind, Origin=page.origin)
+        assert answer.headers["location"] == comes
     elsewhere = page.ask("POST", "/open", right, token=None, Content_Type=kind, Origin="http://evil.example")
     assert elsewhere.status == 403
 

@@ -209,6 +209,24 @@ def test_a_lost_camera_is_worded_where_the_operator_looks_and_its_return_too(sho
     expect(page.locator("#alarms li")).to_have_text("Podium camera is back.")
 
 
+def test_a_title_outlasts_another_language_and_a_mark_is_offered_only_while_recording(shown: Visit) -> None:
+    page = browsers.with_states_of_ours(shown, "/?lang=id")
+    page.evaluate(TELL, browsers.made_up() | {"sessions": [], "room": "Aula Baru"})
+    expect(page.locator(".room")).to_have_text("Aula Baru")
+    page.get_by_label(say("start.title"), exact=True).fill("Rapat Senat")
+    page.get_by_role("link", name="English").click()
+    page.evaluate(TELL, browsers.made_up() | {"sessions": []})
+    expect(page.get_by_label(say("start.title", "en"), exact=True)).to_have_value("Rapat Senat")
+    page.route("**/api/v1/sessions", lambda route: route.fulfill(json={}))
+    with page.expect_response("**/api/v1/sessions"):
+        page.get_by_role("button", name=say("start.record", "en")).press("Enter")
+    page.evaluate(TELL, browsers.made_up(state="armed"))
+    expect(page.get_by_label(say("mark.note", "en"))).to_be_hidden()
+    expect(page.locator("#start")).to_be_focused()
+    page.evaluate(TELL, browsers.made_up())
+    expect(page.get_by_label(say("mark.note", "en"))).to_be_visible()
+
+
 def test_a_session_without_sound_says_so_in_red(shown: Visit) -> None:
     page = browsers.with_states_of_ours(shown, "/")
     page.evaluate(TELL, browsers.made_up())
