@@ -23,6 +23,7 @@ from agent.web.http.limits import Client
 from agent.web.http.responses import HttpRefusal, error_response
 from agent.web.openapi import PATH as OPENAPI
 from agent.web.openapi import document
+from agent.web.page.views import missing
 from config.errors import LiputError, as_liput_error
 from devices.host.clock import seconds_now
 
@@ -74,9 +75,12 @@ async def _openapi(request: Request) -> Response:
     return Response(await house.light.run(lambda: document(ENDPOINTS)), media_type=JSON)
 
 
-async def _http_error(_request: Request, error: Exception) -> Response:
-    """Answer an error of the router: 404 or 405."""
+async def _http_error(request: Request, error: Exception) -> Response:
+    """Answer an error of the router, 404 or 405; a browser that goes somewhere gets a page."""
     status = error.status_code if isinstance(error, HTTPException) else 500
+    if status == 404 and "text/html" in request.headers.get("accept", ""):
+        house: ApiContext = request.app.state.house
+        return await house.light.run(lambda: missing(request))
     said = {404: "there is no such address", 405: "that cannot be done with this address"}
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     return error_response(HttpRefusal(status, said.get(status, "this cannot be done"), headers=headers))

@@ -3,7 +3,6 @@
 from datetime import date, datetime, timedelta
 
 from config.locale.lookup import text
-from config.settings.quantities import clock_text
 
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _MONTHS = (
@@ -44,11 +43,6 @@ def time_of_day(moment: datetime, language: str, *, seconds: bool = False) -> st
     """Return `09.10` or `09.10.05`, in English `09:10` or `09:10:05`."""
     written = f"{moment:%H:%M:%S}" if seconds else f"{moment:%H:%M}"
     return written.replace(":", ".") if language == "id" else written
-
-
-def length(seconds: float) -> str:
-    """Return a length to the nearest second: `1:02:03`."""
-    return clock_text(round(seconds))
 
 
 def span(seconds: float, language: str) -> str:

@@ -82,6 +82,13 @@ def _plain(page: Page) -> Callable[[Request], Response]:
     return show
 
 
+def missing(request: Request) -> Response:
+    """Return the page in place of one that does not exist."""
+    response = _page(request, "missing.html.j2", _settings(request)[0], {})
+    response.status_code = 404
+    return response
+
+
 def _texts(request: Request) -> Response:
     language = request.path_params["language"]
     if language not in LANGUAGES:

@@ -16,6 +16,7 @@ from config.files import read_json
 from config.locale import number_format
 from config.locale.lookup import text, words
 from config.settings.office import format_standard
+from config.settings.quantities import clock_text
 from recorder.disk.durable import PRIVATE_MODE, DurableFiles
 from recorder.features.report.incidents import NEVER_LIVE, OTHER, Incident, incidents
 from recorder.features.report.material import SILENCE_DBFS, ReportMaterial, SoundLevels, image_file, read_material
@@ -98,7 +99,7 @@ class ReportView:
             ("place", " / ".join(dict.fromkeys(filter(None, places)))),
             ("day", number_format.weekday(started, self.language)),
             ("time", times),
-            ("length", number_format.length(self.recording.duration_s)),
+            ("length", clock_text(round(self.recording.duration_s))),
         ])  # fmt: skip
 
     def _letter(self) -> str:
@@ -274,7 +275,7 @@ class ReportView:
     def chapters(self) -> Limited[tuple[str, str]]:
         """Chapters: time and title."""
         chapters = self.recording.chapters
-        shown = [(number_format.length(one.start_s), shortened(one.title, _LONGEST_CHAPTER)) for one in chapters]
+        shown = [(clock_text(round(one.start_s)), shortened(one.title, _LONGEST_CHAPTER)) for one in chapters]
         return _limited(shown, MOST_CHAPTERS)
 
     # The archive
@@ -352,7 +353,7 @@ def _grid(total_s: float) -> list[str]:
         x = _x(number * step_s / total_s)
         anchor = "start" if number == 0 else "end" if x > WIDTH - 20 else "middle"
         found.append(f'<line x1="{x:.1f}" y1="{_TOP}" x2="{x:.1f}" y2="{HEIGHT - _BOTTOM}" {style}/>')
-        time = number_format.length(number * step_s)
+        time = clock_text(round(number * step_s))
         found.append(f'<text x="{x:.1f}" y="{HEIGHT - 3}" text-anchor="{anchor}" {letters}>{time}</text>')
     return found
 

@@ -18,6 +18,7 @@ from agent.commands.token import EXAMPLES
 from agent.web.http import guard, limits
 from agent.web.http.limits import REQUESTS_AT_ONCE, REQUESTS_PER_S, LimitedListener
 from agent.web.http.token import COOKIE_S, MOST_TICKETS, TICKET_S, Auth, read_token
+from agent.web.page import texts
 from agent.web.server import read_page_address
 from config.errors import SecretError, StateError
 from config.settings.serving import WebSettings
@@ -150,6 +151,13 @@ def test_the_token_typed_into_the_form_opens_too(page: Page) -> None:
         assert answer.headers["location"] == comes
     elsewhere = page.ask("POST", "/open", right, token=None, Content_Type=kind, Origin="http://evil.example")
     assert elsewhere.status == 403
+
+
+def test_a_browser_that_goes_where_nothing_is_gets_a_page_and_a_program_an_error(page: Page) -> None:
+    shown = page.get("/nowhere", Accept="text/html,*/*", Cookie="liput_language=en")
+    assert (shown.status, texts.text("en", "missing.title") in shown.body.decode()) == (404, True)
+    told = page.get("/api/v1/nowhere")
+    assert (told.status, told.headers["content-type"], told.json["code"]) == (404, "application/problem+json", "failed")
 
 
 def test_the_cookie_lets_a_browser_in_until_it_is_changed(page: Page) -> None:
