@@ -140,7 +140,8 @@ def test_the_far_side_does_not_hear_itself_and_the_archive_has_both(tmp_path: Pa
     }
     sound = np.fromfile(heard, np.int16).astype(np.float64)[RATE:]
     assert len(sound) > 3 * RATE
-    assert np.median(levels(sound, NEAR_HZ)) == pytest.approx(LEVEL_DBFS, abs=0.5)
+    whole = np.percentile(levels(sound, NEAR_HZ), 90)  # a sound server on a busy machine leaves gaps
+    assert whole == pytest.approx(LEVEL_DBFS, abs=0.5)
     assert dbfs(sound, NEAR_HZ) >= LEVEL_DBFS - 3, "much of it is missing"
     assert np.median(levels(sound, FAR_HZ)) <= -60
     assert max(levels(sound, FAR_HZ)) <= -40, "more than a gap makes of the other tone"

@@ -244,7 +244,7 @@ def test_a_holder_that_this_user_may_not_see_is_another_program() -> None:
 
 @pytest.mark.parametrize(
     ("code", "why"),
-    [(errno.ENODEV, "missing"), (errno.EIO, "lost"), (errno.EINVAL, "unsupported"), (errno.EACCES, "denied")],
+    [(errno.ENODEV, "no-device"), (errno.EIO, "lost"), (errno.EINVAL, "unsupported"), (errno.EACCES, "denied")],
 )
 def test_each_refusal_says_what_happened_to_what(code: int, why: str) -> None:
     error = holders.device_open_error(code, "Webcam", "/dev/video7")
