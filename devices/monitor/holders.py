@@ -169,10 +169,7 @@ def device_in_use_error(name: str, node: str, others: Iterable[Holder]) -> Devic
         )
     who = ", ".join(str(holder) for holder in others)
     return DeviceError(
-        f"{name} ({node}) is used by {who}",
-        hint="Close that program, or name another device.",
-        why="busy",
-        about=name,
+        f"{name} ({node}) is used by {who}", hint="Close that program, or name another device.", why="busy", about=name
     )
 
 
@@ -181,10 +178,7 @@ def bus_full_error(name: str, node: str) -> DeviceError:
     others = streaming_neighbours(node)
     beside = f" beside {', '.join(others)}" if others else ""
     return DeviceError(
-        f"this USB bus is full: {name} ({node}) gets no room{beside}",
-        hint=BUS_FULL_HINT,
-        why="bus-full",
-        about=name,
+        f"this USB bus is full: {name} ({node}) gets no room{beside}", hint=BUS_FULL_HINT, why="bus-full", about=name
     )
 
 

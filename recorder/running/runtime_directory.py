@@ -379,10 +379,7 @@ class DeviceClaims:
         held = read_json(path, SessionClaim)
         if held is None:  # the holder is just writing its claim
             return DeviceError(
-                f"{name} is used by another session",
-                hint="liput status lists running sessions",
-                why="busy",
-                about=name,
+                f"{name} is used by another session", hint="liput status lists running sessions", why="busy", about=name
             )
         return DeviceError(
             f'{name} is used by the session "{held.title}" ({held.id})',
