@@ -31,16 +31,12 @@ def plan_notice(
     then = NO_TEXT if plan.mode is PlanMode.REMIND else WORDS[f"then-{plan.mode}"]
     late = brief_duration(late_s)
     joined = WORDS["late"].filled({"late": late}) if late_s else NO_TEXT
-    return LocalizedText(
-        *(
-            WORDS[kind]
-            .of(language)
-            .format_map(
-                facts | {name: text.of(language) for name, text in (("then", then), ("late", joined), ("why", why))}
-            )
-            for language in WRITTEN
-        )
-    )
+
+    def said(language: str) -> str:
+        parts = {"then": then.of(language), "late": joined.of(language), "why": why.of(language)}
+        return WORDS[kind].of(language).format_map(facts | parts)
+
+    return LocalizedText(*map(said, WRITTEN))
 
 
 def board_notifier(board: NoticeBoard, tell: Callable[[str], None]) -> Notify:

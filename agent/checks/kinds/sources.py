@@ -26,7 +26,7 @@ _CODES = {"no-device": "missing", **{why: why for why in ("busy", "denied", "bus
 class SourceFailure(Exception):
     """A source fails; `code` is a code of its check."""
 
-    def __init__(self, code: str, measured: Measured | None = None, **facts: object) -> None:
+    def __init__(self, code: str, measured: Measured | None = None, /, **facts: object) -> None:
         super().__init__(code)
         self.code = code
         self.measured = measured
@@ -111,5 +111,4 @@ def _failure(error: Exception) -> SourceFailure:
     if isinstance(error, SourceFailure):
         return error
     told = as_liput_error(error)
-    code = _CODES.get(told.why, "not-opened")
-    return SourceFailure(code, error=told.message, hint=told.hint)
+    return SourceFailure(_CODES.get(told.why, "not-opened"), **error_facts(told))

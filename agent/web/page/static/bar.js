@@ -2,7 +2,7 @@
 
 import { ask, doing } from "./api.js";
 import { el, keep, make, press, say, sure } from "./dom.js";
-import { Light } from "./light.js";
+import { Light, records } from "./light.js";
 import { live } from "./live.js";
 import { clock, t } from "./texts.js";
 
@@ -10,8 +10,6 @@ const lights = new Map(); // by session
 let named = null; // the session that the dialog would end: by the time of the answer another one may be shown
 let name = document.title;
 let mark = "";
-
-export const records = ({ state }) => state === "live" || state === "degraded";
 
 /** Call the tab as its page does; a light stands before it while a session records. */
 export function nameTab(text = name) {

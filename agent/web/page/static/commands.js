@@ -1,18 +1,18 @@
 // What the operator does to a session: start, stop, layouts, marks, mute.
 
 import { ask, complain, doing, once } from "./api.js";
-import { records, stop } from "./bar.js";
+import { stop } from "./bar.js";
 import { el, keep, make, onSubmit, press, say } from "./dom.js";
+import { records } from "./light.js";
 import { clock, t } from "./texts.js";
 
 let session = null;
 let isBegunHere = false; // the focus goes to Stop then: what had it is hidden
-let isOther = false; // whether another session runs
 const path = (rest) => `/sessions/${session.id}/${rest}`;
 
 function wish(armOnly) {
   const asked = { title: el("new-title").value.trim(), arm_only: armOnly, layout: el("new-layout").value, consent: el("new-consent").value,
-    alone: !isOther,    streams: new FormData(el("new")).getAll("stream") };
+    alone: !session, streams: new FormData(el("new")).getAll("stream") };
   if (el("new-practice").checked) asked.videos = ["synthetic"];
   if (el("new-request").value) asked.request = el("new-request").value;
   return asked;
@@ -78,10 +78,9 @@ onSubmit(el("mark"), async (button) => {
 export const mute = (button, name, on) => doing(button, () => ask("POST", path("mute"), { name, on }));
 el("mute-all").addEventListener("click", () => mute(el("mute-all"), null, el("mute-all").getAttribute("aria-pressed") !== "true"));
 
-/** Show what can be done to `now`, the session that is looked at, of all `sessions`. */
-export function showCommands(now, sessions) {
+/** Show what can be done to `now`, the session that is looked at. */
+export function showCommands(now) {
   session = now;
-  isOther = sessions.length > 0;
   const state = now?.status?.state;
   const isArmed = state === "armed";
   const isRecorded = Boolean(now) && records(now);

@@ -2,9 +2,9 @@
 
 import { ask } from "./api.js";
 import { el, make, message } from "./dom.js";
+import { records } from "./light.js";
 import { t } from "./texts.js";
 
-const RECORDS = ["live", "degraded"];
 const PATIENCE_MS = 20_000; // for a recorder that goes on, or a package that is being recovered
 const AGAIN_MS = 5_000; // a long recording takes longer to be recovered, and then the archive has it after all
 const seen = new Map(); // by recorder: sessions that recorded
@@ -16,7 +16,7 @@ const packageOf = (work) => work.split("/").pop().replace(/\.\d+$/, "");
 
 /** Say of each session that is gone how it ended, once that is known. */
 export function showEnds({ sessions, troubles }) {
-  if (sessions.some(({ id, state }) => RECORDS.includes(state) && !beside.has(id))) forget();
+  if (sessions.some((one) => records(one) && !beside.has(one.id))) forget();
   running = sessions.map(({ id }) => id);
   const isAwaited = troubles.some(({ kind }) => kind === "recorder-killed"); // which has words of its own
   const going = new Set(sessions.map(({ work }) => work && packageOf(work)));

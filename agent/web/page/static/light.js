@@ -1,7 +1,8 @@
 // The record light: what has reached the disk, never an intention.
 
 const STALLED_MS = 3000;
-const RECORDS = ["live", "degraded"];
+
+export const records = ({ state }) => state === "live" || state === "degraded";
 
 export class Light {
   #id = null;
@@ -17,7 +18,7 @@ export class Light {
       [this.#id, this.#bytes, this.#grewMs] = [session.id, status.bytes, nowMs];
     }
     if (status.state === "idle") return "opening";
-    if (!RECORDS.includes(status.state)) return status.state === "armed" ? "armed" : "sealing";
+    if (!records(status)) return status.state === "armed" ? "armed" : "sealing";
     if (nowMs - this.#grewMs > STALLED_MS) return "stalled";
     return status.state === "degraded" ? "degraded" : "recording";
   }

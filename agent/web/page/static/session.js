@@ -43,7 +43,7 @@ function show(state) {
   const word = session ? wordOf(session) : "idle";
   showFacts(session, word);
   showAlarms(state, session, word === "stalled");
-  showCommands(session, state.sessions);
+  showCommands(session);
   showSound(session);
   showPictures(session);
   showDestinations(session);
