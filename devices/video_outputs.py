@@ -198,7 +198,6 @@ class VideoOutputWriter:
         return DeviceError(message, hint="Liput writes to it again once it is back.", why="lost")
 
     def close(self) -> None:
-        """Close the node."""
         for memory in self._maps:
             memory.close()
         if self._maps:

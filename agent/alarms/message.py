@@ -31,7 +31,6 @@ LONGEST_SUBJECT, LONGEST_LINE = 120, 500
 
 
 def subject_line(message: Message, room: str, language: str) -> str:
-    """Return a subject line with the room's name."""
     where = f" ({room})" if room else ""
     if message.is_test:
         return _cut(f"Liput{where}: {WORDS['test'].of(language)}", LONGEST_SUBJECT)
@@ -51,7 +50,6 @@ def _more(count: int, language: str) -> str:
 
 
 def message_text(message: Message, room: str, language: str) -> str:
-    """Return the text in one language."""
     return "\n".join(_lines(message, room, language))
 
 

@@ -118,7 +118,6 @@ class MailChannel:
 
     @property
     def to(self) -> str:
-        """The recipients."""
         return ", ".join(self.settings.mail_to)
 
     def send(self, message: Message) -> None:

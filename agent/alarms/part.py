@@ -142,5 +142,4 @@ def _end(sender: ChannelSender) -> None:
 
 
 def make_part(daemon: DaemonContext) -> AlarmsPart:
-    """Return the daemon's part."""
     return AlarmsPart(daemon.settings, daemon.clock, daemon.log.of("alarms"), daemon.board)

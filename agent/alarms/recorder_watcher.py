@@ -64,7 +64,6 @@ class RecorderListener:
         self._task.stop()
 
     def take(self, told: RecorderMessage) -> None:
-        """Take a message of the recorder."""
         with self._lock:
             if isinstance(told, Event):
                 self._has_begun |= told.kind == SESSION_LIVE

@@ -57,7 +57,6 @@ class ChannelSender:
         self._log_once = LogOnChange(self.tell)
 
     def start(self) -> None:
-        """Start the thread."""
         self._thread = threads.start_thread(self._run, name=f"part-alarms-{self.channel.name}")
 
     def enqueue(self, message: Message) -> None:

@@ -76,7 +76,6 @@ class NightProgress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def night_store() -> StateFile[NightProgress]:
-    """Return the file of the last night."""
     return StateFile(state_folder() / FILE, NightProgress, NightProgress())
 
 

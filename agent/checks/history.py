@@ -87,7 +87,6 @@ def run_document(checked: CheckRun, language: str, kind: str = "check") -> dict[
 
 
 def result_document(result: CheckResult, language: str) -> dict[str, object]:
-    """Return one result as JSON."""
     said = {
         spoken: {name: getattr(result, name).of(spoken) for name in ("reason", "advice", "for_it")}
         for spoken in (language, *WRITTEN)

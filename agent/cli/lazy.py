@@ -23,11 +23,9 @@ class LazyGroup(click.Group):
         self._table = table
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Return the names of all commands."""
         return sorted(self._table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the command `cmd_name`."""
         if cmd_name not in self._table:
             return None
         command: click.Command = load(f"{self._table[cmd_name][0]}:{cmd_name}_command")

@@ -166,7 +166,6 @@ DeviceAllow=char-usb_device rw
 
 
 def units(place: ServiceConfig) -> dict[str, str]:
-    """Return the text of each unit, by name."""
     texts = {DAEMON: _daemon(place), SOCKET: _socket(place), RECORDER: _recorder(place)}
     return {
         name: f"{MARK}, which writes it anew; what is changed belongs into a drop-in.\n{text}"
@@ -313,7 +312,6 @@ LABEL="liput_end"
 
 
 def service_files(place: ServiceConfig, *, autostart: bool = False) -> dict[Path, str]:
-    """Return the text of each file of a service, by path."""
     made = {units_folder(is_system=place.is_system) / name: text for name, text in units(place).items()}
     desktop = launcher(place)
     made[SYSTEM_LAUNCHER if place.is_system else user_launcher()] = desktop
@@ -335,12 +333,10 @@ def service_paths(*, is_system: bool) -> list[Path]:
 
 
 def units_folder(*, is_system: bool) -> Path:
-    """Return the folder of the units."""
     return SYSTEM_UNITS if is_system else platformdirs.user_config_path() / "systemd" / "user"
 
 
 def user_launcher() -> Path:
-    """Return the path of this user's launcher."""
     return platformdirs.user_data_path() / "applications" / "liput.desktop"
 
 

@@ -18,7 +18,6 @@ PATIENCE_S = 5.0  # seconds from SIGTERM to SIGKILL
 
 
 def liput_command(*words: str) -> list[str]:
-    """Return the command `liput WORDS`."""
     return python_module("agent.cli.main", *words)
 
 

@@ -52,7 +52,6 @@ class DaemonLog:
         self._kinds = TokenBuckets(AT_ONCE, PER_S, MOST_KINDS)
 
     def know(self, redact: Redact) -> None:
-        """Redact by `redact` from now on."""
         self._redact = redact
 
     def of(self, part: str = "", level: Level = "info") -> Tell:

@@ -112,7 +112,6 @@ class Parts:
     _runs: list[_Run] = field(default_factory=list)
 
     def start(self) -> None:
-        """Start all parts."""
         self._runs += [_Run(part, self.clock, self.tell) for part in self.parts]
         for run in self._runs:
             run.task.start()

@@ -83,7 +83,6 @@ class DevicePage(msgspec.Struct, frozen=True):
 def device_page(
     device: Device, devices: Sequence[Device], topology: UsbTopology, profile_name: str, profile: Profile
 ) -> DevicePage:
-    """Return the page of `device`, one of `devices`, for a profile."""
     wanted = PictureRequirements(profile.width, profile.height, float(profile.fps))
     chosen, runners_up = rank_modes_of(device, topology, wanted)
     message = port_warning(topology, device)

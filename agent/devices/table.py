@@ -139,7 +139,6 @@ def _mode_text(mode: Mode) -> str:
 
 
 def kind_text(device: Device) -> str:
-    """Return the kind of a device in words."""
     return _KINDS[device.kind]
 
 
@@ -166,7 +165,6 @@ def time_text(at: datetime) -> str:
 
 
 def health_colour(health: Health) -> str:
-    """Return the colour for a state of health."""
     return _COLOURS[health.state]
 
 
@@ -184,7 +182,6 @@ class JsonDeviceView:
     def __exit__(self, *_: object) -> None: ...
 
     def begin(self, at: datetime, board: DeviceBoard) -> None:
-        """Write all devices."""
         self._line({"type": "devices", "at": at, "devices": board.devices})
 
     def changed(self, at: datetime, changes: Sequence[Change], board: DeviceBoard) -> None:  # noqa: ARG002
@@ -230,7 +227,6 @@ class TableDeviceView:
         self._live.stop()
 
     def begin(self, at: datetime, board: DeviceBoard) -> None:  # noqa: ARG002 - only changes have a time
-        """Draw the table."""
         self._devices, self._missing = board.devices, board.missing
         self.redraw()
 

@@ -163,7 +163,6 @@ def before_recording(said: BilingualText) -> BilingualText:
 def new_alarm(
     session: str, title: str, kind: str, subject: str, since: datetime, message: str, reason: object = None
 ) -> Alarm:
-    """Return an alarm with its sentence."""
     text = BilingualText(*trouble_sentence(kind, subject, reason))
     return Alarm(session=session, title=title, kind=kind, subject=subject, since=since, message=message, text=text)
 
@@ -175,8 +174,6 @@ MOST_NOTICES = 50
 
 
 class PlanNotice(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="notice"):
-    """News of a plan."""
-
     kind: str
     plan: str
     title: str

@@ -46,14 +46,12 @@ def _coloured(severity: LogLevel, time: str, level: str, who: str, what: str) ->
 
 
 def device_text(device: str, name: str) -> str:
-    """Return the name and id of a device."""
     if device == PC:
         return THIS_PC
     return one_line(f"{name} [{device}]" if name and name != device else device)
 
 
 def line_sentence(line: HealthLine) -> str:
-    """Return one sentence for a line."""
     reason = line.reason or _details(line.detail)
     match line.kind:
         case LogKind.DEGRADED:

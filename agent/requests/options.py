@@ -21,7 +21,6 @@ from recorder.package.request import Request
 
 
 def papers_option[Answer](option: str, name: str, text: str) -> Callable[[Command[Answer]], Command[Answer]]:
-    """Return an option for copies of papers."""
     kind = click.Path(path_type=Path)
     text = f"{text}, copied: a PDF, JPEG or PNG; repeatable."
     return click.option(option, name, metavar="FILE", type=kind, multiple=True, help=text)

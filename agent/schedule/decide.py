@@ -23,8 +23,6 @@ REPORT_MISSED_FOR = timedelta(days=1)
 
 
 class ActKind(StrEnum):
-    """An act for a plan."""
-
     REMIND = "remind"
     CHECK = "check"
     ARM = "arm"
@@ -59,7 +57,6 @@ class RunningSession:
 
     @property
     def is_recording(self) -> bool:
-        """Whether it records now."""
         return self.state in STATES_RECORDING
 
 

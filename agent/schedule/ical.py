@@ -29,7 +29,6 @@ class _Zones(ZONEINFO):
     """Resolves zones by known names first; a calendar's own definition only for other names."""
 
     def timezone(self, name: str) -> tzinfo | None:
-        """Return the zone called `name`, or None."""
         return zone_named(name) or zone_by_offset(name)
 
     def knows_timezone_id(self, tzid: str) -> bool:

@@ -20,8 +20,6 @@ class PlanMode(StrEnum):
 
 
 class PlanState(StrEnum):
-    """Whether a plan holds."""
-
     PLANNED = "planned"
     CANCELLED = "cancelled"  # by its calendar, or gone from it
     REMOVED = "removed"  # by hand: no calendar brings it back

@@ -28,7 +28,6 @@ type Key = tuple[str, str, str]
 
 
 def schedule_folder() -> Path:
-    """Return the folder of the schedule."""
     return state_folder() / "schedule"
 
 
@@ -38,8 +37,6 @@ def schedule_version() -> int:
 
 
 class Plans:
-    """All plans of this PC."""
-
     def __init__(self, folder: Path | None = None) -> None:
         self.path = (folder or schedule_folder()) / "plans.json"
         self._store: StateFile[list[Plan]] = StateFile(self.path, list[Plan], [])
@@ -266,7 +263,6 @@ type PlanRecordStore = StateFile[dict[str, PlanRecord]]
 
 
 def plan_record_store(folder: Path | None = None) -> PlanRecordStore:
-    """Return the file of the records."""
     return StateFile((folder or schedule_folder()) / "done.json", dict[str, PlanRecord], {})
 
 

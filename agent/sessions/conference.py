@@ -60,7 +60,6 @@ class CameraSetup:
         self._places = places
 
     def checks(self) -> Iterator[ConferenceCheck]:
-        """Yield the checks of the camera."""
         node, problem = self._node()
         if node:
             yield ConferenceCheck(name="camera", ok=True, message=f"the virtual camera is {node}")
@@ -165,7 +164,6 @@ class MicrophoneSetup:
             )
 
     def checks(self) -> Iterator[ConferenceCheck]:
-        """Yield the checks of the microphone."""
         try:
             there = virtual.find(self._sink)
         except NoServerError as error:

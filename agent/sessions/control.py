@@ -64,7 +64,6 @@ def working_folder() -> Path:
 
 
 def absolute(path: Path | None) -> Path | None:
-    """Return an absolute path."""
     return None if path is None else working_folder() / path.expanduser()
 
 

@@ -23,7 +23,6 @@ json_lines_option = click.option(
 
 
 def print_json(value: object) -> None:
-    """Print a value as one line of JSON."""
     click.echo(json_bytes(value))
 
 

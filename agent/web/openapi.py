@@ -27,7 +27,6 @@ _HTML = {"text/html": {"schema": {"type": "string"}}}
 
 @lru_cache(maxsize=1)
 def document(endpoints: Sequence[Endpoint | TextRoute]) -> bytes:
-    """Return the document as JSON."""
     return msgspec.json.encode(described(endpoints))
 
 

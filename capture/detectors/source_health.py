@@ -205,7 +205,6 @@ class SourceHealth[Item, Opened: VideoFormat | None]:
 
     @property
     def now(self) -> Health:
-        """The current health."""
         return self._tracker.health
 
     def relocate(self, device: Device) -> None:

@@ -131,7 +131,6 @@ class ArrivalDetector:
             self._last_ns += for_ns
 
     def is_overdue(self, now_ns: int) -> bool:
-        """Return whether a frame is overdue."""
         return now_ns - self._waiting_since_ns() >= self._patience_ns()
 
     def no_frame_came(self, now_ns: int, *, is_explained: bool) -> None:

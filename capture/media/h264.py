@@ -17,7 +17,6 @@ def nal_units(data: bytes) -> Iterator[bytes]:
 
 
 def nal_type(unit: bytes) -> int:
-    """Return the unit's type."""
     return unit[0] & _TYPE
 
 

@@ -38,7 +38,6 @@ class SourceQueue[T]:
 
     @property
     def has_items(self) -> bool:
-        """Whether items wait."""
         with self._changed:
             return bool(self._items)
 

@@ -67,7 +67,6 @@ class Speaker:
         cv2.ellipse(self._picture, self._point(x, y), axes, angle, 0, 360, colour, -1, cv2.LINE_AA, _SHIFT)
 
     def polygon(self, points: list[tuple[float, float]], colour: Colour) -> None:
-        """Fill a polygon."""
         corners = np.array([self._point(x, y) for x, y in points], np.int32)
         cv2.fillPoly(self._picture, [corners], colour, cv2.LINE_AA, _SHIFT)
 

@@ -60,8 +60,6 @@ class CodeSentences(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SentenceFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A file of sentences."""
-
     words: dict[str, BilingualText | str] = {}
     codes: dict[str, CodeSentences] = {}
 

@@ -46,7 +46,6 @@ class LayoutKind:
 
 
 def nearest_even(length: float) -> int:
-    """Return the even number nearest to `length`."""
     return 2 * round(length / 2)
 
 

@@ -24,7 +24,6 @@ class ValueKind:
 
 
 def each_shown(values: Iterable[object]) -> list[str]:
-    """Return a tuple as a list."""
     return [str(value) for value in values]
 
 

@@ -44,7 +44,6 @@ type Presets = dict[str, ControlPreset]  # by device id
 
 
 def preset_store() -> StateFile[Presets]:
-    """Return this PC's presets."""
     return StateFile(state_folder() / "presets.json", dict[str, ControlPreset], {})
 
 

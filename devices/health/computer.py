@@ -129,7 +129,6 @@ class ComputerSampler:
         )
 
     def start(self) -> None:
-        """Start the thread."""
         self._task.start()
 
     def stop(self) -> bool:

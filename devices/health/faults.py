@@ -128,7 +128,6 @@ class HealthTracker:
             return self._health()
 
     def has(self, fault: Fault) -> bool:
-        """Return whether `fault` is active."""
         with self._lock:
             return fault in self._active
 

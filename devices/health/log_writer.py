@@ -126,7 +126,6 @@ class LogAppender:
             os.fdatasync(self._fd)
 
     def close(self) -> None:
-        """Close the file."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -229,7 +228,6 @@ class JournaldClient:
         return True
 
     def close(self) -> None:
-        """Close the socket."""
         if self._socket is not None:
             with contextlib.suppress(OSError):
                 self._socket.close()

@@ -57,8 +57,6 @@ def seconds_now(clock: Clock) -> float:
 
 
 class SystemClock:
-    """The system's clock."""
-
     def now_ns(self) -> int:
         """Return CLOCK_MONOTONIC in nanoseconds."""
         return time.monotonic_ns()

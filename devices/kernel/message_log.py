@@ -405,7 +405,6 @@ class KmsgSource:
                 yield message
 
     def close(self) -> None:
-        """Close the log."""
         os.close(self._fd)
 
 

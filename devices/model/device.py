@@ -7,8 +7,6 @@ import msgspec
 
 
 class DeviceKind(StrEnum):
-    """The kinds of devices."""
-
     CAMERA = "camera"
     CAPTURE_CARD = "capture-card"
     MICROPHONE = "microphone"

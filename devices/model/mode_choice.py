@@ -27,7 +27,6 @@ class PictureRequirements(msgspec.Struct, frozen=True, rename={"rate": "fps"}):
 
     @property
     def pixels(self) -> int:
-        """The number of pixels."""
         return self.width * self.height
 
 

@@ -18,7 +18,6 @@ class FakeModes:
     source: str
 
     def covers(self, mode: Mode) -> bool:
-        """Return whether `mode` is one of them."""
         return mode.width >= self.width and mode.height >= self.height
 
 

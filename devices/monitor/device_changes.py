@@ -18,8 +18,6 @@ type DeviceKey = tuple[str, int | None, tuple[str, int]]
 
 
 class ChangeKind(StrEnum):
-    """The kind of change of a device."""
-
     PLUGGED = "plugged"
     UNPLUGGED = "unplugged"
     MOVED = "moved"  # it is back in another port than before; `unplugged` was reported earlier
@@ -55,7 +53,6 @@ class DeviceSnapshot:
         return device.port or device.id, self.devnums.get(device.port or ""), plug_part(device.id, device.kind)
 
     def by_key(self) -> dict[DeviceKey, Device]:
-        """Return the devices by `key`."""
         return {self.key(device): device for device in self.devices}
 
     def plugs(self) -> dict[tuple[str, int | None], Device]:
@@ -64,7 +61,6 @@ class DeviceSnapshot:
 
 
 def make_snapshot(found: UdevDevices, devices: list[Device]) -> DeviceSnapshot:
-    """Return the look for `found` and its `devices`."""
     usb = [picture.usb for picture in found.pictures] + [sound.usb for sound in found.sounds]
     return DeviceSnapshot(tuple(devices), found.hubs, {plug.port: plug.devnum for plug in usb if plug is not None})
 

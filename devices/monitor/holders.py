@@ -28,7 +28,6 @@ class Holder:
 
     @property
     def is_liput(self) -> bool:
-        """Whether it is a process of Liput."""
         return self.command == LIPUT_COMMAND
 
     def __str__(self) -> str:

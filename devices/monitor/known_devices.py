@@ -48,7 +48,6 @@ class KnownDevices:
         self.refresh()
 
     def get(self, device_id: str) -> KnownDevice | None:
-        """Return the entry of a device."""
         return self._known.get(device_id)
 
     def find_at_place(self, device: Device) -> KnownDevice | None:
@@ -77,7 +76,6 @@ class KnownDevices:
             self._marked.add(device_id)
 
     def swapped(self) -> dict[str, KnownDevice]:
-        """Return the marked devices."""
         return {device_id: known for device_id, known in self._known.items() if known.swapped}
 
     def _set(self, device_id: str, known: KnownDevice) -> None:

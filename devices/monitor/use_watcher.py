@@ -131,7 +131,6 @@ class DeviceUseWatcher:
             self._inotify.wake()
 
     def start(self) -> None:
-        """Start the thread."""
         self._task.start()
 
     def stop(self) -> bool:

@@ -52,7 +52,6 @@ def role_name(word: str, taken: Collection[str] = ()) -> str:
 
 
 def with_roles(devices: Iterable[Device], roles: Roles) -> list[Device]:
-    """Return `devices` with their roles."""
     devices = list(devices)
     resolved = resolve_all(roles, devices) if roles else {}
     held = {found.id: role for role, found in resolved.items() if isinstance(found, Device)}

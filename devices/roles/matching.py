@@ -38,7 +38,6 @@ class RoleBinding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def binding_of(device: Device, at: datetime) -> RoleBinding:
-    """Return the binding for `device`."""
     traits = {name: getattr(device, name) for name in RoleBinding.__struct_fields__ if name != "at"}
     return RoleBinding(**traits, at=at)
 

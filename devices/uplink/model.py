@@ -108,7 +108,6 @@ class UplinkBudget(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def up_bytes(self) -> int:
-        """The bytes for the upload."""
         return round(self.most_bytes * self.UP_SHARE)
 
 

@@ -115,7 +115,6 @@ class TrafficStream:
         self.trouble: NetworkError | None = None  # the fault that ended it; None after `over`
 
     def start(self) -> None:
-        """Start its thread."""
         self._thread = threads.start_thread(self.run, name="uplink-stream")
 
     def join(self, timeout_s: float) -> None:
@@ -182,7 +181,6 @@ class TrafficStream:
             self.received(len(more))
 
     def received(self, count: int) -> None:
-        """Count received bytes."""
         with self._lock:
             self._moved += count
 
@@ -226,7 +224,6 @@ class TransferSamples:
 
     @property
     def total_bytes(self) -> int:
-        """The bytes at the end."""
         return self.samples[-1][1]
 
     def rate(self, warm_up_s: float) -> LinkRate:

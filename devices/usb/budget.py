@@ -40,7 +40,6 @@ class UsbStream:
 
     @property
     def is_sound(self) -> bool:
-        """Whether it is sound."""
         return self.device.kind is DeviceKind.MICROPHONE
 
     @property

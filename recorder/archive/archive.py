@@ -102,7 +102,6 @@ def work_folder(root: Path, session: str, part: int) -> Path:
 
 
 def packages_of_session(root: Path, name: str) -> list[Path]:
-    """Return the packages of a session and its parts."""
     return [folder for folder in _sealed(root) if session_in_name(folder.name) == name]
 
 

@@ -45,7 +45,6 @@ class PackageFile:
 
     @classmethod
     def made(cls, path: str, content: bytes) -> "PackageFile":
-        """Return a new file with `content`."""
         return cls(path, len(content), hashlib.sha256(content).hexdigest(), content)
 
     @property

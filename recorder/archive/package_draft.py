@@ -162,7 +162,6 @@ def refuse_damaged(name: str, problems: list[Problem]) -> None:
 
 
 def damaged_error(name: str, what: str) -> PackageDamaged:
-    """Return the error for a damaged package."""
     return PackageDamaged(f"{name} is damaged: {what}", hint=f"liput archive verify {name} lists the faults.")
 
 

@@ -136,5 +136,4 @@ class SealStep:
 
 @cache
 def seal_steps() -> tuple[SealStep, ...]:
-    """Return the steps of all features."""
     return tuple(import_module(module).STEP for module in SEAL_STEPS)

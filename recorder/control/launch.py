@@ -50,7 +50,6 @@ class RecorderUnit:
             raise BrokenPipeError(error.errno, error.strerror) from None
 
     def close_input(self) -> None:
-        """Close its standard input."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
 

@@ -144,7 +144,6 @@ class PreviewServer(SocketLoop[PreviewViewer]):
         return True
 
     def start(self) -> None:
-        """Start the thread."""
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._begin()
 

@@ -80,7 +80,6 @@ class ClientConnection(ClientChannel):
         self.awaits_reply = False  # whether a command is pending; the next is answered after it
 
     def may_read(self, now_s: float) -> bool:
-        """Whether to read more from the client now."""
         return not self._has_hung_up and not self._has_line and self._may_send_command(now_s)
 
     def answer_due_in_s(self, now_s: float) -> float | None:

@@ -32,7 +32,6 @@ class ClientChannel:
         return self._connection.fileno()
 
     def close(self) -> None:
-        """Close the socket."""
         self._connection.close()
 
     @property

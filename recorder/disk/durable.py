@@ -41,7 +41,6 @@ def temporary_name(name: str) -> str:
 
 
 def temporary_of(path: Path) -> Path:
-    """Return the temporary path for new content of `path`."""
     return path.with_name(temporary_name(path.name))
 
 

@@ -160,7 +160,6 @@ class _Encoder:
 
     @property
     def is_finishing(self) -> bool:
-        """Whether it flushes."""
         return self._thread is not None and self._thread.is_alive()
 
     def wait(self) -> None:
@@ -209,5 +208,4 @@ class _Encoder:
 
 
 def encoder_failed(track: TrackId, error: Exception) -> EncoderError:
-    """Return the error of a failed encoder of `track`."""
     return EncoderError(f"the {track} encoder failed: {error}", hint="the recording up to here is kept")

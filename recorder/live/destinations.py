@@ -27,8 +27,6 @@ type Templates = Mapping[TrackId, Stream]
 
 
 class Destinations:
-    """A session's destinations, by name."""
-
     def __init__(self, targets: Sequence[StreamTarget] = (), *, clock: Clock, emit: Emit) -> None:
         self._clock = clock
         self._emit = emit

@@ -7,8 +7,6 @@ from fractions import Fraction
 
 
 class Track(StrEnum):
-    """The tracks of the program."""
-
     VIDEO = "video"
     AUDIO = "audio"
 
@@ -84,7 +82,6 @@ class PacketBacklog:
         self._leading = leading
 
     def add(self, packet: EncodedPacket) -> None:
-        """Keep a packet."""
         (self.leaders if packet.track == self._leading else self.others).append(packet)
         self.bytes += len(packet.data)
 
@@ -134,7 +131,6 @@ class PacketBacklog:
         return [*list(self.leaders)[first:], *(packet for packet in self.others if packet.ends > begin)]
 
     def clear(self) -> None:
-        """Drop all packets."""
         self.leaders.clear()
         self.others.clear()
         self.bytes = 0

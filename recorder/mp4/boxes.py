@@ -66,7 +66,6 @@ def child_boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def is_filled_by_boxes(content: bytes) -> bool:
-    """Return whether the boxes in `content` fill it."""
     position = 0
     while (box := parse_box(content, position)) is not None:
         position = box.end
@@ -87,7 +86,6 @@ def make_box(kind: bytes, *content: bytes | BoxParts) -> BoxParts:
 
 
 def total_bytes(parts: Sequence[bytes]) -> int:
-    """Return the bytes of `parts` in all."""
     return sum(map(len, parts))
 
 

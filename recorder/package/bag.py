@@ -72,7 +72,6 @@ def digest_length(algorithm: str) -> int:
 
 
 def is_payload_manifest(name: str) -> bool:
-    """Return whether `name` is that of a payload manifest."""
     return name.startswith("manifest-") and MANIFEST_NAME.fullmatch(name) is not None
 
 

@@ -32,7 +32,6 @@ class ByteProgress:
         self._total += count
 
     def add(self, count: int) -> None:
-        """Count `count` bytes as done."""
         self._done += count
         if self._progress is not None:
             self._progress(self._done, self._total)

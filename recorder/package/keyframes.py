@@ -106,7 +106,6 @@ def frame_image(picture: av.VideoFrame) -> "Image.Image":
 
 
 def image_jpeg(image: "Image.Image", quality: int) -> bytes:
-    """Return an image as a JPEG."""
     content = io.BytesIO()
     image.save(content, "JPEG", quality=quality, optimize=True)
     return content.getvalue()

@@ -186,7 +186,6 @@ class Chapter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sorted_chapters(chapters: Iterable[Chapter]) -> tuple[Chapter, ...]:
-    """Return chapters sorted by start."""
     return tuple(sorted(chapters, key=lambda chapter: chapter.start_s))
 
 
@@ -418,7 +417,6 @@ class Package(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def folder(self) -> Path:
-        """The package's folder."""
         return Path(self.path)
 
 

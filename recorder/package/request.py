@@ -33,8 +33,6 @@ INCOMPLETE_REASONS = frozenset({REQUEST_NOT_FOUND, REQUEST_NOT_NOTED, LETTER_MIS
 
 
 class StepKind(StrEnum):
-    """The kinds of steps."""
-
     RECEIVE = "receive"
     DISPOSE = "dispose"
     CARRY_OUT = "carry-out"

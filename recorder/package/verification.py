@@ -54,7 +54,6 @@ class _Validation:
     elsewhere: dict[str, int] = field(default_factory=dict)
 
     def run(self) -> list[Problem]:
-        """Return all problems of the bag."""
         try:
             self.files, self.others = fixity.walk(self.folder)
         except OSError as error:

@@ -76,7 +76,6 @@ def sum_samples(parts: Iterable[SamplesOrSilence]) -> SamplesOrSilence:
 
 
 def db_to_factor(gain_db: float) -> float:
-    """Return decibels as a factor."""
     return float(10 ** (gain_db / 20))
 
 

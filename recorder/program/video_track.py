@@ -63,7 +63,6 @@ class FrameCounts:
 
     @property
     def dropped(self) -> int:
-        """Number of dropped frames."""
         return self.late + self.not_taken
 
     def since(self, before: "FrameCounts") -> "FrameCounts":

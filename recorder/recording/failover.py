@@ -70,7 +70,6 @@ class _Copy:
 
     @property
     def replica(self) -> Replica:
-        """The replica in use."""
         return self.replicas[-1]
 
     @property

@@ -193,7 +193,6 @@ class Replica:
 
     @property
     def state(self) -> ReplicaState:
-        """The present state."""
         return self._state
 
     def _become(self, state: ReplicaState) -> bool:
@@ -241,7 +240,6 @@ class Replica:
 
     @property
     def is_full(self) -> bool:
-        """Whether the queue is full."""
         return self._queue.qsize() >= QUEUE_PACKETS
 
     def look(self, now_ns: int, given_s: float) -> ReplicaState | None:

@@ -56,7 +56,6 @@ class PartMedia:
 
     @property
     def files(self) -> tuple[MediaPiece, ...]:
-        """All media files."""
         return self.playable + self.unplayable
 
     @property
@@ -78,7 +77,6 @@ class PartMedia:
         )  # fmt: skip
 
     def log(self) -> bytes:
-        """Return its event log."""
         try:
             return read_file(self.work.events, cut=True)
         except FileNotFoundError:

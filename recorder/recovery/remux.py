@@ -126,7 +126,6 @@ class TrackCopy:
     end_s: float = float("-inf")
 
     def add(self, packet: Packet) -> None:
-        """Count a packet."""
         self.packets += 1
         self.checksum = zlib.crc32(packet, self.checksum)
         at = _seconds(packet, packet.pts)

@@ -87,8 +87,6 @@ class RecorderInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecorderFolder:
-    """The folder of one recorder."""
-
     def __init__(self, path: Path) -> None:
         self.path = path
         self.id = path.name
@@ -302,7 +300,6 @@ def is_process_alive(pid: int, started: int, boot: str) -> bool:
 
 
 def alive_recorders() -> list[tuple[RecorderFolder, RecorderInfo]]:
-    """Return the running recorders."""
     return [(folder, info) for folder, info in known_recorders() if info.is_alive]
 
 

@@ -58,5 +58,4 @@ class SessionPlan:
 
     @property
     def title(self) -> str:
-        """Title of the session."""
         return self.appearance.title

@@ -63,7 +63,6 @@ def settings_of(situation: CheckContext) -> VideoSettings:
 
 
 def judge(wish: str, choice: EncoderChoice) -> CheckResult:
-    """Return the result of a choice."""
     refused = [verdict for verdict in choice.verdicts if verdict.reason is not None]
     measured = {f"{verdict.kind.value}_reason": str(verdict.reason) for verdict in refused}
     if choice.kind is not EncoderKind.X264:

@@ -57,7 +57,6 @@ class StoragePlace:
 
     @property
     def name(self) -> str:
-        """The name of its result."""
         return f"{NAME}: {self.root}"
 
 

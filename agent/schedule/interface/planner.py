@@ -49,7 +49,6 @@ class Planner:
         return str(zone_named(zone_name(self.settings.office.time_zone)) or "")
 
     def label(self, field: str) -> str:
-        """Return the name of a field for people."""
         return f"--{field.removesuffix('_s')}" if self.by_options else field
 
     def when(self, field: str, text: str, day: datetime | None = None) -> datetime:
@@ -67,7 +66,6 @@ def command_planner(config_file: Path | None) -> Planner:
 
 
 def make_planner(settings: Settings, *, by_options: bool = True) -> Planner:
-    """Return a planner with the time of now."""
     now = SystemClock().now().astimezone(zone_of(settings.office.time_zone))
     return Planner(settings, Plans(), now, by_options)
 

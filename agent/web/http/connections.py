@@ -57,8 +57,6 @@ class _ReadingConnection(asyncio.Protocol):
 
 
 class HttpConnection(_ReadingConnection, H11Protocol):
-    """An HTTP connection."""
-
     _is_handed_over = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it

@@ -125,7 +125,6 @@ class Endpoint:
 
     @cached_property
     def parameters_type(self) -> type[msgspec.Struct]:
-        """The type of its parameters."""
         if not self._parameters:
             return NoParameters
         if self._takes_struct:
@@ -154,8 +153,6 @@ class Endpoint:
         return self._parameters[0].kind is not inspect.Parameter.KEYWORD_ONLY
 
     def route(self, house: ApiContext, repeated: IdempotentAnswers) -> BaseRoute:
-        """Return the route of this endpoint."""
-
         async def serve(request: Request) -> Response:
             try:
                 return await self._serve(request, house, repeated)
@@ -200,7 +197,6 @@ class TextRoute:
     needs_token: bool = True
 
     def route(self, _house: ApiContext, _repeated: IdempotentAnswers) -> BaseRoute:
-        """Return its route."""
         return Route(self.path, self.handler, methods=["GET"])
 
 

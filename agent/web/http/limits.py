@@ -31,7 +31,6 @@ def plain_address(address: str) -> str:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether an address is a loopback address."""
     try:
         return ipaddress.ip_address(plain_address(address)).is_loopback
     except ValueError:

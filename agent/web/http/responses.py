@@ -47,7 +47,6 @@ class HttpRefusal(LiputError):
 
 
 def json_response(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Return `value` as a JSON response."""
     return Response(json_bytes(value), status, headers, "application/json")
 
 

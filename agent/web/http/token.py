@@ -25,7 +25,6 @@ _SHORTEST = 32
 
 
 def token_file() -> Path:
-    """Return the path of the token."""
     return state_folder() / TOKEN_FILE
 
 

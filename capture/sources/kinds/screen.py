@@ -48,7 +48,6 @@ class ScreenArea:
 
     @property
     def name(self) -> str:
-        """Its name for people."""
         return f"Screen {self.display}".strip()
 
 

@@ -63,7 +63,6 @@ class ConferenceHook(SessionHook):
         self.bus, self.tasks = sound.offer, (camera, sound)
 
     def start(self) -> None:
-        """Start both."""
         for task in self.tasks:
             task.start()
 

@@ -116,7 +116,6 @@ class CopyLedger:
         return self.rows_of(package).get(target) or CopyRecord(package=package, target=target)
 
     def rows_of(self, package: str) -> dict[str, CopyRecord]:
-        """Return the rows of a package by target."""
         return {row.target: row for row in self._read(CopyRecord, "SELECT * FROM copies WHERE package = ?", package)}
 
     def ask(self, packages: Iterable[str], target: str) -> None:
@@ -160,7 +159,6 @@ class CopyLedger:
             self.put(msgspec.structs.replace(row, state="waiting", next_s=0.0))
 
     def troubles(self) -> dict[str, PlaceFailure]:
-        """Return the failures of all places."""
         return {trouble.target: trouble for trouble in self._read(PlaceFailure, "SELECT * FROM targets")}
 
     def forget_trouble(self, target: str) -> None:
@@ -168,7 +166,6 @@ class CopyLedger:
         self._do("DELETE FROM targets WHERE target = ?", target)
 
     def places(self) -> dict[str, KnownPlace]:
-        """Return the places by target."""
         return {place.target: place for place in self._read(KnownPlace, "SELECT * FROM places")}
 
     def put_place(self, place: KnownPlace) -> None:
@@ -255,7 +252,6 @@ class CopyQueue:
         return {key: _as_waiting(row, moved) for key, row in self.ledger.rows().items()}
 
     def rows_of(self, package: str) -> dict[str, CopyRecord]:
-        """Return the rows of a package by target."""
         moved = self._moved_targets()
         return {target: _as_waiting(row, moved) for target, row in self.ledger.rows_of(package).items()}
 

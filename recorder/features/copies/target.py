@@ -202,7 +202,6 @@ class Target(Protocol):
         """Sync the package in `folder`, and move it to `place` if needed. Raises CopyError with NAME_TAKEN."""
 
     def close(self) -> None:
-        """Close the connection."""
         return  # most places have none
 
 

@@ -101,7 +101,6 @@ def refuse_letter_name(letter: Letter) -> None:
 
 
 def letter_changed(path: Path) -> DossierError:
-    """Return the error of a changed letter."""
     return DossierError(f"{path} has changed since it was added", hint="Attach the letter again.")
 
 

@@ -91,7 +91,6 @@ class WorkingHours:
 
 
 def procedure_of(settings: RequestSettings) -> Procedure:
-    """Return the procedure in the settings."""
     roles = settings.roles
     steps = [
         ProcedureStep(kind=StepKind.RECEIVE, by=roles[0], standard=settings.receive),
@@ -182,7 +181,6 @@ def current_role(request: Request) -> str:
 
 
 def stage_of(request: Request) -> Stage:
-    """Return the stage of a request."""
     if request.state is not RequestState.OPEN:
         return Stage(request.state)
     if request.recordings and all(recorded.archived_at for recorded in request.recordings):

@@ -239,7 +239,6 @@ LONGEST_SHOWN = 80
 
 
 def dossier_store(settings: Settings) -> "DossierStore":
-    """Return the dossiers of the settings."""
     return DossierStore(settings.request.path or settings.archive.path / REQUESTS, settings.office)
 
 

@@ -95,7 +95,6 @@ def bilingual(words: tuple[str, str]) -> str:
 
 
 def in_english(words: tuple[str, str]) -> str:
-    """Return the English text."""
     return words[1]
 
 

@@ -83,7 +83,6 @@ class LoadShedder:
 
     @property
     def taken(self) -> Sequence[SheddingStep]:
-        """The steps in force."""
         return self._ladder.taken
 
     @property

@@ -195,7 +195,6 @@ def changed_blocks(one: Luma, other: Luma) -> Blocks:
 
 
 def content_blocks(luma: Luma) -> Blocks:
-    """Return the blocks with content."""
     blocks = luma.reshape(DOWN, BLOCK, ACROSS, BLOCK)
     return blocks.max(axis=(1, 3)).astype(np.int16) - blocks.min(axis=(1, 3)) >= _CONTRAST
 

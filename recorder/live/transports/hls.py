@@ -46,7 +46,6 @@ class HlsSegment:
 
     @property
     def name(self) -> str:
-        """The file's name."""
         return f"live-{self.number}.ts"
 
 
@@ -85,7 +84,6 @@ class HlsPlaylist:
         return found
 
     def add(self, segment: HlsSegment) -> None:
-        """Add a complete segment."""
         self.segments.append(segment)
         self.target_s = max(self.target_s, math.ceil(segment.duration_s - 0.5))
 
