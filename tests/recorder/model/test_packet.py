@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from recorder.model.packet import EncodedPacket, PacketBacklog, Track, sound_track
+from recorder.model.packet import AUDIO_RUN_IN, DiskProgress, EncodedPacket, PacketBacklog, Track, sound_track
 
 TENTH = Fraction(1, 10)
 BYTES = 10
@@ -73,8 +73,20 @@ def test_without_pictures_the_sound_is_kept_and_nothing_is_led(kept: PacketBackl
     assert (len(kept.leaders), kept.bytes, kept.seconds, kept.start) == (0, 20 * BYTES, Fraction(0), Fraction(0))
     assert (kept.keyframes(), kept.second_keyframe()) == ([], None)
     assert numbers(kept.from_the_start(), Track.AUDIO) == [*range(20)]
+
+
+def test_nothing_is_left_after_clearing(kept: PacketBacklog) -> None:
     kept.clear()
-    assert (len(kept.others), kept.bytes) == (0, 0)
+    assert (len(kept.leaders), len(kept.others), kept.bytes) == (0, 0, DiskProgress().bytes) == (0, 0, 0)
+
+
+def test_sound_that_ends_where_the_run_in_begins_is_not_needed(kept: PacketBacklog) -> None:
+    kept.others.clear()
+    for number in range(int((kept.leaders[10].begins - AUDIO_RUN_IN) / AUDIO_RUN_IN) + 1):
+        kept.add(EncodedPacket(Track.AUDIO, bytes(BYTES), number, number, 1, AUDIO_RUN_IN, True))
+    *_, before, last = kept.others
+    assert before.ends == kept.leaders[10].begins - AUDIO_RUN_IN
+    assert numbers(kept.from_leader(10), Track.AUDIO) == [last.pts]
 
 
 def test_sound_alone_may_lead() -> None:
