@@ -12,7 +12,7 @@ from typing import Literal, Self
 
 import msgspec
 
-from config.errors import DeviceError, LiputError, SessionError, StorageError
+from config.errors import DeviceError, LiputError, SecretError, SessionError, StorageError
 from config.events import Emit, Event
 from config.settings.schema import load_settings
 from devices.host import threads
@@ -106,13 +106,10 @@ class Recorder:
             progress=self._on_progress,
             offer=self._preview_server.offer,
         )
-        lost = dict.fromkeys(self._spec.unsaved, "its address was given once, and is kept nowhere")
-        for name, why in (lost | dict(self._planned.forgotten)).items():
-            session.emit(
-                "destination-forgotten", name,
-                f"{name} is not streamed to: {why}",
-                hint=f"liput destination add adds it again; {name} of the settings, or @FILE, is found by itself",
-            )  # fmt: skip
+        lost = SecretError("its address was given once, and is kept nowhere")
+        for name, error in (dict.fromkeys(self._spec.unsaved, lost) | dict(self._planned.left_out)).items():
+            hint = "; ".join(filter(None, (error.hint, "liput destination add adds it then")))
+            session.emit("destination-forgotten", name, f"{name} is not streamed to: {error.message}", hint=hint)
         for name, why in self._planned.unknown.items():
             hint = "liput config show lists the known names; liput schedule edit changes a planned session"
             session.emit("wish-unknown", name, f"The settings' value is used instead: {why}", hint=hint)

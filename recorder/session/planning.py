@@ -51,7 +51,7 @@ class PreparedSession:
     notes: Sequence[str]
     again: SessionRequest  # a request for the very same sources
     supervisions: Mapping[str, DeviceSupervision]  # device sources by device id
-    forgotten: Mapping[str, str] = field(default_factory=dict)  # destinations left out, with the reason
+    left_out: Mapping[str, LiputError] = field(default_factory=dict)  # destinations without a usable address or key
     unknown: Mapping[str, str] = field(default_factory=dict)  # profile and layout replaced by others, with the reason
 
 
@@ -67,12 +67,12 @@ def plan_session(
     """Plan a session without opening a device; raises LiputErrors.
 
     `record` takes the health findings, `listing` lists the devices while it runs. An `unattended` session leaves out
-    destinations, profile, layout and features that cannot be had.
+    profile, layout, features and unknown destinations that cannot be had.
     """
     hooks = make_hooks(asked, settings)
-    asked, unknown, forgotten = _without_unknown(asked, settings) if unattended else (asked, {}, {})
+    asked, unknown = _known_profile(asked, settings) if unattended else (asked, {})
     profile = settings.profile(asked.profile or settings.video.profile)
-    targets = _targets(asked, settings)
+    targets, left_out = _targets(asked, settings, unattended=unattended)
     archives = _open_archives(asked, settings, clock)
     stop = threading.Event()
     pace = RealPace(clock, stop) if asked.live else FastPace(tuple(str(track) for track in Track))
@@ -110,7 +110,7 @@ def plan_session(
     )
     notes = [*chosen.notes, *_adaptive_rate_notes(plan, settings)]
     again = _repeated_request(asked, chosen)
-    return PreparedSession(plan, notes, again, _supervisions(chosen), forgotten, unknown | no_layout)
+    return PreparedSession(plan, notes, again, _supervisions(chosen), left_out, unknown | no_layout)
 
 
 def _source_context(
@@ -219,26 +219,13 @@ def _stream_plan(settings: Settings, profile: Profile, *, is_live: bool) -> Stre
     return StreamPlan(wish, least, HeadroomQuery(profile, most))
 
 
-def _without_unknown(
-    asked: SessionRequest, settings: Settings
-) -> tuple[SessionRequest, dict[str, str], dict[str, str]]:
-    """Return the request without an unknown profile and unknown destinations, and the reasons."""
-    unknown: dict[str, str] = {}
+def _known_profile(asked: SessionRequest, settings: Settings) -> tuple[SessionRequest, dict[str, str]]:
+    """Return the request without an unknown profile, and the profile with the reason."""
     try:
         settings.profile(asked.profile)
     except UsageError as error:
-        unknown[utf8_safe(str(asked.profile))] = error.message
-        asked = msgspec.structs.replace(asked, profile=None)
-    forgotten: dict[str, str] = {}
-    kept = []
-    for word in asked.streams:
-        try:
-            parse_live_url(stream_target(settings, word).url.reveal())
-            kept.append(word)
-        except LiputError as error:
-            name = "an address" if "://" in word else stream_name(word)  # an address may hold a key
-            forgotten[utf8_safe(name)] = error.message
-    return msgspec.structs.replace(asked, streams=tuple(kept)), unknown, forgotten
+        return msgspec.structs.replace(asked, profile=None), {utf8_safe(str(asked.profile)): error.message}
+    return asked, {}
 
 
 def _choose_layout(
@@ -258,19 +245,35 @@ def _choose_layout(
     return wished, {}
 
 
-def _targets(asked: SessionRequest, settings: Settings) -> list[StreamTarget]:
-    named = (stream_target(settings, stream) for stream in dict.fromkeys(asked.streams))
-    targets = [msgspec.structs.replace(target, name=utf8_safe(target.name)) for target in (*asked.targets, *named)]
-    for target in targets:
+def _targets(
+    asked: SessionRequest, settings: Settings, *, unattended: bool
+) -> tuple[list[StreamTarget], dict[str, LiputError]]:
+    """Return the destinations, and those without a usable address or key, which keep no recording from beginning.
+
+    Raises the error of an unknown name or file: at a terminal it is a slip. An unattended session leaves it out, too.
+    """
+    for target in asked.targets:
         parse_live_url(target.url.reveal())
-    if targets and not asked.live:
+    targets = list(asked.targets)
+    left_out: dict[str, LiputError] = {}
+    for word in dict.fromkeys(asked.streams):
+        try:
+            target = stream_target(settings, word)
+            parse_live_url(target.url.reveal())
+            targets.append(target)
+        except LiputError as error:
+            if not unattended and word not in settings.destinations:
+                raise
+            left_out[utf8_safe("an address" if "://" in word else stream_name(word))] = error  # it may hold a key
+    targets = [msgspec.structs.replace(target, name=utf8_safe(target.name)) for target in targets]
+    if (targets or left_out) and not asked.live:
         raise UsageError("a live destination needs a stream in real time", hint="leave out --pace fast, or --stream")
     name, count = Counter(target.name for target in targets).most_common(1)[0] if targets else ("", 0)
     if count > 1:
         raise UsageError(
             f'{count} destinations would be called "{name}"', hint="rename one of the files with addresses"
         )
-    return targets
+    return targets, left_out
 
 
 def _finite_tracks(chosen: ChosenSources) -> frozenset[Track]:

@@ -53,7 +53,7 @@ def test_a_sentence_is_whole_says_what_to_do_and_what_is_recorded_where_that_is_
         ("source-lost", "Rig {Webcam}", None, "Rig {Webcam} was unplugged: "),
         ("source-frozen", "synthetic 2", None, "Test source is frozen"),
         ("source-missing", "Screen :0", "lost", "Screen :0 sends no picture: log out"),
-        ("destination-lost", "podium", "unheard-of", "The stream to podium was cut off"),
+        ("destination-lost", "podium", "unheard-of", "podium is not live"),
         ("destination-lost", "youtube", "rejected", "youtube rejects the stream: its key is wrong"),
         ("of-a-newer-recorder", "podium", None, "Something is wrong with podium: look at Liput's page."),
     ],

@@ -9,9 +9,10 @@ import msgspec
 import pytest
 
 from capture.source import ColorMatrix, VideoFormat
-from config.errors import StorageError, UsageError
+from config.errors import SecretError, StorageError, UsageError
 from config.settings.layouts import LAYOUT_KINDS, SINGLE, ProgramSettings
 from config.settings.schema import (
+    DestinationSettings,
     GeneralSettings,
     Profile,
     RecordingSettings,
@@ -86,6 +87,18 @@ def test_with_an_adaptive_rate_it_is_said_what_live_destinations_get(
     found = planned(asked, Settings(video=video), targets=targets * (target,))
     assert found.plan.adaptive_rate
     assert sum(note.startswith("adaptive frame rate") for note in found.notes) == notes
+
+
+def test_a_stream_without_its_key_keeps_no_recording_from_beginning(asked: SessionRequest) -> None:
+    settings = Settings(destinations={"youtube": DestinationSettings(url="rtmps://a.example/live2")})
+    found = planned(asked, settings, streams=("youtube",))
+    assert (found.plan.targets, found.plan.context.destinations) == ([], ())
+    assert found.left_out.keys() == {"youtube"}
+    assert "there is no key" in found.left_out["youtube"].message
+    assert found.left_out["youtube"].hint
+    for slip in ("yuotube", "@/nowhere"):
+        with pytest.raises(UsageError if "@" not in slip else SecretError):
+            planned(asked, settings, streams=(slip,))
 
 
 @pytest.mark.parametrize(("is_adaptive", "wish"), [(False, "auto"), (True, "x264")])

@@ -86,7 +86,8 @@ def at_once(page: Page, count: int, path: str, body: object = None, **headers: s
 @pytest.mark.slow
 def test_a_session_is_armed_started_steered_and_becomes_a_package(page: Page, room: Room) -> None:
     key = {"Idempotency_Key": "press-1"}
-    body = SYNTHETIC | {"title": " ", "arm_only": True, "alone": True, "consent": "refused"}
+    wishes = {"streams": ["youtube"], "consent": "refused", "although_refused": True}
+    body = SYNTHETIC | {"title": " ", "arm_only": True, "alone": True} | wishes
     with ThreadPoolExecutor(1) as another_browser:
         pressed_too = another_browser.submit(page.post, SESSIONS, body)
         answers = at_once(page, 3, SESSIONS, body, **key)
@@ -103,6 +104,8 @@ def test_a_session_is_armed_started_steered_and_becomes_a_package(page: Page, ro
     assert page.post(f"{at}/start", {"pre_roll_s": 1}).json["state"] in {"live", "degraded"}
     pressed = at_once(page, 4, "/api/v1/recording/start")
     assert [(answer.status, answer.json["id"]) for answer in pressed] == [(200, session)] * 4
+    (lacks,) = (one["text"] for one in the_state(page)["troubles"] if one["kind"] == "destination-forgotten")
+    assert lacks["en"].startswith("There is no stream to youtube: its address or key is missing"), "yet it records"
     assert page.post(f"{at}/mark", {"text": "Tanya jawab"}).json["text"] == "Tanya jawab"
     assert page.post(f"{at}/mute", {"on": True}).json == {"type": "mute", "name": None, "on": True}
     assert page.post(f"{at}/layout", {"name": "pause"}).json == {"type": "layout", "name": "pause"}
