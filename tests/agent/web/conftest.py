@@ -6,7 +6,9 @@ import pytest
 
 from tests.support.room import Room
 
-DESTINATION = '[destinations.web]\nurl = "file:///{folder}/hls"\n[destinations.youtube]\nurl = "rtmps://a.example/live2"\n'
+DESTINATION = (
+    '[destinations.web]\nurl = "file:///{folder}/hls"\n[destinations.youtube]\nurl = "rtmps://a.example/live2"\n'
+)
 
 
 @pytest.fixture

@@ -81,7 +81,8 @@ def test_starts_at_the_oldest_or_newest_keyframe(at_newest: bool, expected: int)
 def test_a_queue_in_the_middle_of_a_group_starts_at_the_next_keyframe() -> None:
     queue = filled(range(10), every=11)
     assert queue.take() == frame(0, key=True)
-    assert queue.start(at_newest=True) is None
+    assert queue.start(at_newest=True) is queue.take() is None
+    assert queue.dropped_frames == 9
     put(queue, (10, 11), every=11)
     assert queue.start(at_newest=True) == frame(11, key=True)
 

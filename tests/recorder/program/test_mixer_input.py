@@ -86,12 +86,13 @@ def test_blocks_that_are_about_where_they_belong_stand_one_behind_the_other() ->
 
 
 def test_a_gap_becomes_silence_of_its_length_and_is_told() -> None:
-    case = Case()
-    case.give(0, 1)
-    case.give(BLOCK + GAP_SAMPLES + 1, 2)
-    assert case.heard() == [1] * BLOCK + [0] * (GAP_SAMPLES + 1) + [2] * BLOCK
-    assert case.lane.silence == GAP_SAMPLES + 1
-    assert case.told == [("sound-gap", {"samples": GAP_SAMPLES + 1})]
+    for gap in (GAP_SAMPLES + 1, SAMPLE_RATE + 1):
+        case = Case()
+        case.give(0, 1)
+        case.give(BLOCK + gap, 2)
+        assert case.heard() == [1] * BLOCK + [0] * gap + [2] * BLOCK
+        assert case.lane.silence == gap
+        assert case.told == [("sound-gap", {"samples": gap})]
 
 
 def test_what_overlaps_is_cut_off() -> None:
@@ -104,7 +105,8 @@ def test_what_overlaps_is_cut_off() -> None:
 
 
 def test_where_a_device_lost_some_a_small_gap_is_one_too() -> None:
-    for offset, silence in ((DRIFT_TOLERANCE, 0), (DRIFT_TOLERANCE + 1, DRIFT_TOLERANCE + 1), (-1000, 0)):
+    gaps = ((offset, offset) for offset in (DRIFT_TOLERANCE + 1, GAP_SAMPLES))
+    for offset, silence in ((DRIFT_TOLERANCE, 0), *gaps, (-1000, 0)):
         case = Case()
         case.give(0)
         for number in range(1, 4):
@@ -173,6 +175,8 @@ def test_silence_comes_when_our_patience_is_over_and_is_told_once() -> None:
     assert case.told[1][1] == {"at_s": pytest.approx(2.0, abs=0.001)}
     assert case.lane.position == 3 * SAMPLE_RATE + BLOCK
     assert case.lane.silence == 3 * SAMPLE_RATE - BLOCK
+    case.give(3 * SAMPLE_RATE + BLOCK, 5)
+    assert len(case.told) == 2, "it has returned once"
 
 
 def test_how_long_to_wait_is_until_silence_is_due_and_never_long() -> None:
@@ -238,3 +242,36 @@ def test_a_file_that_is_over_gives_silence_as_far_as_the_others_are() -> None:
     case.lane.pull(0.0, others_at=9 * SAMPLE_RATE)
     assert (case.lane.position, case.lane.silence) == (9 * SAMPLE_RATE, 9 * SAMPLE_RATE - BLOCK)
     assert case.told == []
+
+
+LONG = 4 * SAMPLE_RATE // 10
+
+
+def hear(case: Case, count: int, begin: float = 0.0, speed: float = 1.0) -> list[float]:
+    """Give long blocks from the sample `begin` on, of a device of some speed; return how far each is from its place."""
+    away = []
+    for number in range(count):
+        case.give(begin + number * LONG / speed, [[7]] * LONG)
+        away.append(case.lane.position - begin - (number + 1) * LONG / speed)
+        case.lane.take(case.lane.ready)
+    return away
+
+
+def test_a_device_that_is_too_fast_is_followed_without_a_swing() -> None:
+    case = Case()
+    away = hear(case, 240, speed=1.0005)
+    assert case.lane.ppm == pytest.approx(500, abs=1)
+    assert max(map(abs, away)) == pytest.approx(2 * DRIFT_TOLERANCE, abs=1), "until the clock is known"
+    assert max(map(abs, away[-50:])) < DRIFT_TOLERANCE / 4
+
+
+def test_after_a_gap_the_clock_is_measured_anew() -> None:
+    for is_told in (False, True):
+        case = Case()
+        hear(case, 54)
+        begin = case.lane.position + SAMPLE_RATE
+        if is_told:
+            case.to(begin / SAMPLE_RATE)
+            case.look_thrice()
+        hear(case, 54, begin)
+        assert (case.lane.silence >= SAMPLE_RATE * 0.9, case.lane.resampled) == (True, 0)
