@@ -372,6 +372,6 @@ def test_a_session_is_gone_on_with_without_a_destination_that_is_lost_of_whose_a
         plan_session(asked, streaming.settings(), SystemClock())
     planned = plan_session(asked, streaming.settings(), SystemClock(), unattended=True)
     assert [target.name for target in planned.plan.targets] == ["kampus"]
-    assert set(planned.forgotten) >= {"hilang", "file"}
-    assert len(planned.forgotten) == 3
-    assert SECRET not in str(planned.forgotten)
+    assert set(planned.left_out) >= {"hilang", "file"}
+    assert len(planned.left_out) == 3
+    assert SECRET not in str(planned.left_out)
