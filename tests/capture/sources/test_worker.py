@@ -150,6 +150,12 @@ def test_a_source_that_is_well_goes_through_and_is_let_go_of(plug: Plug) -> None
     assert (plug.worker.state, plug.told.kinds) == (SourceState.CLOSED, [])
 
 
+def test_a_source_that_opens_when_it_is_not_wanted_any_more_is_let_go_of(plug: Plug) -> None:
+    plug.worker.close()
+    plug.worker.open()
+    assert not plug.is_open
+
+
 def test_a_lost_device_is_told_once_let_go_of_and_opened_where_it_is_now(plug: Plug) -> None:
     plug.worker.open()
     plug.at = None

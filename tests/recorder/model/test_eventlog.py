@@ -353,3 +353,5 @@ def test_every_loss_is_told_once_and_at_most_one_within_five_seconds() -> None:
     reporter.update(67, final=True)
     reporter.update(67, final=True)
     assert told[3:] == [("1 of podium", 1)]
+    LossReporter("frames-dropped", "podium", "{count}", emit=told, clock=clock).update(1)
+    assert told[4:] == [("1", 1)]

@@ -401,13 +401,29 @@ def test_a_head_that_was_patched_before_its_index_was_there_is_mended(closed: by
 
 
 def test_what_is_whole_or_none_of_ours_is_left_as_it_is(closed: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "a.mp4"
-    for content in (closed, b"", b"not an MP4", bytes(4096)):
+    path, index = tmp_path / "a.mp4", closed.rindex(b"moov") - 4
+    path.write_bytes(closed[:index])
+    assert repair_end(path)
+    begin = (ours := path.read_bytes()).index(b"moof") - 4
+    foreign = ours[:begin] + (12).to_bytes(4) + b"sidx" + bytes(4) + ours[begin:-1]
+    for content in (closed, b"", b"not an MP4", bytes(4096), foreign):
         path.write_bytes(content)
         assert not repair_end(path)
         assert path.read_bytes() == content
     with pytest.raises(StorageError, match="No such file", check=because("unwritable")):
         repair_end(tmp_path / "gone.mp4")
+
+
+def test_a_mended_file_is_on_the_disk_and_closed(
+    closed: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, synced = tmp_path / "a.mp4", list[int]()
+    path.write_bytes(closed[:-1])
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_size))
+    before = len([*Path("/proc/self/fd").iterdir()])
+    assert repair_end(path)
+    assert len([*Path("/proc/self/fd").iterdir()]) == before
+    assert synced == [path.stat().st_size]
 
 
 @pytest.mark.parametrize("place", [SECTOR - 4, SECTOR - 1, SECTOR])

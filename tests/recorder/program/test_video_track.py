@@ -8,6 +8,7 @@ import pytest
 
 from capture.detectors.source_health import SILENT_S
 from capture.source import ColorMatrix, Frame, VideoFormat
+from capture.sources.worker import OutageKind, SourceOutage
 from devices.host.clock import NANOSECONDS
 from recorder.encode.x264 import STILL_RATE
 from recorder.model.packet import Track
@@ -337,6 +338,20 @@ def test_a_lost_camera_is_a_slate_to_the_end() -> None:
     assert rig.encoder.times_s == pytest.approx(nominal(90), abs=GRID)
     assert counts.repeated == 60
     assert rig.events == [("source-missing", "podium")]  # that it was lost, the reader has said
+
+
+def test_of_a_camera_that_is_gone_it_is_not_said_that_it_is_silent() -> None:
+    rig = Rig(end_s=3)
+    podium = rig.video(camera(rig, 0, 1), rate=THIRTY)
+
+    def pull_out(at_s: float) -> None:
+        if at_s > 0.9:
+            podium.worker.outage = SourceOutage(OutageKind.LOST, "it was unplugged", "", rig.clock.now_ns())
+
+    rig.encoder.on_picture = pull_out
+    in_time(lambda: rig.track(podium, rate=THIRTY).run(None))
+    assert rig.events[0] == ("source-missing", "podium")
+    assert "source-silent" not in [kind for kind, _ in rig.events]
 
 
 @pytest.mark.parametrize(("damage", "kind"), [(DAMAGED, "picture-damaged"), (BREAKS, "frames-dropped")])
