@@ -152,7 +152,7 @@ def begin_or_ask[Answer](
         if not error.is_of_device or asked.allow_missing or not can_ask():
             raise
         click.echo(f"liput: {error.message}", err=True)
-        if not click.confirm("Begin without it, with a slate in its place until it comes?", default=False, err=True):
+        if not click.confirm("Begin without, with a slate or silence until it comes?", default=False, err=True):
             raise
     return begin(msgspec.structs.replace(spec, asked=msgspec.structs.replace(spec.asked, allow_missing=True)))
 

@@ -165,6 +165,9 @@ def _picture(film: ReviewedRecording, rehearsed: RehearsalResult) -> list[CheckR
     seen = film.seen
     if seen is None:
         return [make_result(PICTURE_CODES, "no-picture", "picture")]
+    sounds = {line.name for line in rehearsed.status.sounds} if rehearsed.status else set[str]()
+    if any(event.kind == "source-missing" and event.subject not in sounds for event in rehearsed.events):
+        return []  # a slate is no picture to judge; its source's own result says that it is missing
     cameras_only = set(rehearsed.devices.values()) <= {DeviceKind.CAMERA, DeviceKind.MICROPHONE}
     is_camera = cameras_only and DeviceKind.CAMERA in rehearsed.devices.values()
     wrong = picture_faults(seen, is_camera=is_camera, damaged=0)

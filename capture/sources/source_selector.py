@@ -2,7 +2,8 @@
 
 import mimetypes
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,17 +58,16 @@ class SourceSelector:
         """Return the sources for the words, or the best ones, none of them open; raises a LiputError."""
         if "" in {word.strip() for word in (*videos, *audios)}:
             raise UsageError("the name of a source is empty", hint="leave the option out for the best device")
-        chosen = ChosenSources()
-        try:
-            for video in videos or (None,):
+        chosen, missing = ChosenSources(), list[DeviceNotFound]()
+        for video in videos or (None,):
+            with _collected(missing):
                 chosen.pictures.append(self._picture(chosen, video))
-            for audio in audios or (None,):
+        for audio in audios or (() if missing else (None,)):
+            with _collected(missing):
                 if (sound := self._sound(chosen, audio, videos[0] if videos else None)) is not None:
                     chosen.sounds.append(sound)
-        except DeviceNotFound as error:
-            if unread := self._unread_roles:
-                raise unread from error
-            raise
+        if missing:
+            raise self._unread_roles or _as_one(missing) from missing[0]
         _refuse_twice(chosen)
         chosen.pictures, chosen.sounds = _with_unique_names(chosen.pictures), _with_unique_names(chosen.sounds)
         if unread := self._unread_roles:
@@ -120,6 +120,23 @@ class SourceSelector:
     @property
     def _unread_roles(self) -> StateError | None:
         return self._selector.unread if self._selector else None
+
+
+@contextmanager
+def _collected(missing: list[DeviceNotFound]) -> Iterator[None]:
+    try:
+        yield
+    except DeviceNotFound as error:
+        missing.append(error)
+
+
+def _as_one(missing: Sequence[DeviceNotFound]) -> DeviceNotFound:
+    """Return an error that names every missing device: people decide about all of them at once."""
+    first, *others = missing
+    if not others:
+        return first
+    about = ", ".join(error.about for error in missing if error.about)
+    return DeviceNotFound("; ".join(error.message for error in missing), hint=first.hint, why=first.why, about=about)
 
 
 def _refuse_twice(chosen: ChosenSources) -> None:

@@ -17,7 +17,7 @@ from config.locale.lookup import words
 from config.settings.schema import BUILT_IN_PROFILES
 from recorder.features.rehearsal.rehearsal import RehearsalResult
 from recorder.features.rehearsal.review import ReviewedRecording
-from recorder.model.status import DestinationLine, SessionResult, SessionState, SessionStatus
+from recorder.model.status import DestinationLine, SessionResult, SessionState, SessionStatus, SoundLine
 
 PROFILE = BUILT_IN_PROFILES["720p30"]
 SEEN = PictureCheckResult(
@@ -138,6 +138,14 @@ def test_what_is_over_is_said_with_how_long_it_was_and_what_to_do() -> None:
     assert result.advice.indonesian == (
         "Ulangi uji coba. Jika terulang: Periksa kabel dan daya, lalu cabut dan colokkan lagi."
     )
+
+
+def test_a_slate_is_no_picture_to_judge() -> None:
+    status = msgspec.structs.replace(STATUS, sounds=[SoundLine(name="mimbar", muted=False, levels_dbfs=[], ppm=None)])
+    for source, judged in (("podium", False), ("mimbar", True)):
+        given = rehearsed(status=status, events=[event("source-missing", source, reason="missing")])
+        parts = dict(rehearsal_results(given, PROFILE, asked_s=10, left_out=[]))
+        assert ([one.code for one in parts["source"]], bool(parts["picture"])) == (["lost"], judged)
 
 
 def test_a_slide_may_stand_still_and_a_camera_may_not() -> None:

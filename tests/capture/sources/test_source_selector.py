@@ -222,6 +222,16 @@ def test_a_stick_that_has_a_role_is_not_taken_for_another_one_before_it_comes(ro
     assert other.outage
 
 
+def test_every_device_that_is_missing_is_named_at_once(room: Room) -> None:
+    room.append(STICK)
+    with pytest.raises(DeviceNotFound) as missing:
+        room.choose(["podium", STICK.id, "audience"], ["lectern", "none"], allow_missing=False)
+    assert missing.value.about == "podium, audience, lectern"
+    assert missing.value.message.count(" is called ") == 3
+    with pytest.raises(DeviceNotFound, match="'podium'"):
+        room.choose(["podium"], allow_missing=False)
+
+
 # No source was named, and the role's device is missing
 
 
