@@ -116,9 +116,10 @@ class LayoutSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProgramSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The layout at the start of a session, and the overlays: the session's title, a logo."""
+    """The layout at the start of a session, whether a card mutes the sound, and the overlays: title and logo."""
 
     layout: Annotated[str, value_kinds.TEXT] = SINGLE
+    card_mutes: Annotated[bool, value_kinds.SWITCH] = True
     title_line: Annotated[bool, value_kinds.SWITCH] = False
     logo: Annotated[Path | None, value_kinds.FILE_PATH] = None
     logo_corner: Annotated[str, value_kinds.choice(CORNERS)] = "top-right"

@@ -57,6 +57,8 @@ class ProgramAudio:
     ) -> None:
         """`bus` also gets the samples of each input."""
         self.lanes = [MixerInput(sound_input, worker, run, channels=channels) for sound_input, worker in inputs]
+        self.muted = {lane.name for lane in self.lanes if lane.is_muted}  # by people
+        self._covered: set[str] = set()  # muted by a card
         self.samples = 0  # number of encoded samples
         self._encode_audio = run.timing(CpuStage.ENCODE_SOUND, encoder.encode_audio)
         self._flush = run.timing(CpuStage.ENCODE_SOUND, encoder.flush)
@@ -99,8 +101,18 @@ class ProgramAudio:
                 f'there is no sound input "{name}"{did_you_mean(name, names)}',
                 hint=f"the inputs are {', '.join(names)}" if names else "this session has no sound",
             )
-        for lane in muted:
-            lane.mute.target = 0.0 if on else 1.0
+        changed = {lane.name for lane in muted}
+        self.muted = self.muted | changed if on else self.muted - changed
+        self._set_mutes(self._covered if on else self._covered - changed)
+
+    def cover(self, *, on: bool) -> None:
+        """Mute all inputs while a card stands for the picture; people may unmute one. Those of `muted` stay so."""
+        self._set_mutes({lane.name for lane in self.lanes} if on else set())
+
+    def _set_mutes(self, covered: set[str]) -> None:
+        self._covered = covered
+        for lane in self.lanes:
+            lane.mute.target = 0.0 if lane.name in self.muted | covered else 1.0
 
     @property
     def loudness(self) -> Loudness:

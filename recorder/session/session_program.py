@@ -6,6 +6,7 @@ from functools import partial
 
 from capture.cpu_stages import CpuStage
 from config.errors import UsageError
+from config.locale.lookup import ProgramCard
 from devices.host.clock import NANOSECONDS, seconds_now
 from recorder.encode.encoder import Encoder
 from recorder.model.eventlog import LossReporter
@@ -23,6 +24,7 @@ from recorder.session.plan import SessionPlan
 SOUND_EVERY_S = 60.0  # interval of the events about loudness and drift
 
 RATE_S = 3.0  # period of the frame rate
+CARDS = frozenset(ProgramCard)
 
 
 class SessionProgram:
@@ -73,6 +75,8 @@ class SessionProgram:
             self.sound = ProgramAudio(
                 inputs.sounds, encoder, run, channels=plan.profile.audio_channels, put=pre_roll.put, bus=plan.hooks.bus
             )
+        self._card_mutes = plan.appearance.program.card_mutes
+        self._cover("", None)
         self._pictures_lost = LossReporter(
             "frames-dropped",
             plan.pictures[0].name,
@@ -124,17 +128,26 @@ class SessionProgram:
         before = self.scene.layout
         self.scene.switch(layout)
         self._emit("layout-changed", layout, f"Layout: {layout}", before=before, media_s=media_s)
+        self._cover(before, media_s)
+
+    def _cover(self, before: str, media_s: float | None) -> None:
+        """Mute all inputs with a card, and unmute them with the next layout."""
+        if self.sound and self._card_mutes and (on := self.scene.layout in CARDS) != (before in CARDS):
+            self.sound.cover(on=on)
+            self._report_mute("all sound", "is muted with the card" if on else "is heard again", media_s, on=on)
 
     def mute(self, name: str | None, media_s: float | None, *, on: bool) -> None:
         """Mute or unmute one audio input, or all, and report it. Raises UsageError."""
         if self.sound is None:
             raise UsageError("this session has no sound to mute")
         self.sound.mute(name, on=on)
-        subject, muted = name or "all sound", [line.name for line in self.sound.lines() if line.muted]
-        if on:
-            self._emit("sound-muted", subject, f"{subject} is muted", media_s=media_s, muted=muted)
-        else:
-            self._emit("sound-unmuted", subject, f"{subject} is heard again", media_s=media_s, muted=muted)
+        self._report_mute(name or "all sound", "is muted" if on else "is heard again", media_s, on=on)
+
+    def _report_mute(self, subject: str, says: str, media_s: float | None, *, on: bool) -> None:
+        """Report a mute with the inputs that people have muted."""
+        muted = sorted(self.sound.muted) if self.sound else []
+        kind = "sound-muted" if on else "sound-unmuted"
+        self._emit(kind, subject, f"{subject} {says}", media_s=media_s, muted=muted)
 
     @property
     def counts(self) -> FrameCounts:

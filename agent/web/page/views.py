@@ -61,6 +61,7 @@ def _session(request: Request) -> Response:
         "layouts": list(settings.layouts),
         "cards": list(map(str, ProgramCard)),
         "first_layout": settings.program.layout,
+        "card_mutes": settings.program.card_mutes,
         "destinations": list(settings.destinations),
         "is_new": has_no_setup,
     })  # fmt: skip

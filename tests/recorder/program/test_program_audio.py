@@ -4,7 +4,9 @@ import itertools
 import json
 import subprocess
 import threading
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -215,6 +217,29 @@ def test_muted_is_muted_everywhere_and_at_once() -> None:
     assert levels_at(own, 0.5, 1.5, 2.5, 3.5) == [1000, 0, 1000, 0]
     assert [one.muted for one in sound.lines()] == [True, True]
     assert sound.lines()[0].levels_dbfs[0] == pytest.approx(-30.3, abs=0.1)  # the meter shows that it lives
+
+
+def test_a_card_mutes_all_but_what_people_unmute_and_forgets_no_mute_of_theirs() -> None:
+    rig = Rig(end_s=6)
+    inputs = [(microphone("podium"), 1000), (microphone("ruang"), 300)]
+    sound = rig.sound([(one, rig.reader(script(rig, 0, 7, level))) for one, level in inputs])
+    commands: list[tuple[float, Callable[[], None]]] = [
+        (1, partial(sound.cover, on=True)),
+        (2, partial(sound.mute, "podium", on=False)),
+        (3, partial(sound.cover, on=False)),
+        (4, partial(sound.mute, "ruang", on=True)),
+        (4.1, partial(sound.cover, on=True)),
+        (5, partial(sound.cover, on=False)),
+    ]
+
+    def command(at_s: float) -> None:
+        if commands and at_s >= commands[0][0]:
+            commands.pop(0)[1]()
+
+    rig.encoder.on_sound = command
+    in_time(sound.run)
+    assert levels_at(rig.encoder.samples, 0.5, 1.5, 2.5, 3.5, 4.5, 5.5) == [1300, 0, 1000, 1300, 0, 1000]
+    assert sound.muted == {"ruang"}
 
 
 def test_what_is_too_loud_together_is_limited() -> None:

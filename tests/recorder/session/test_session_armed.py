@@ -159,7 +159,7 @@ def test_marks_are_kept_with_their_times_and_are_chapters(tmp_path: Path) -> Non
         armed.session.mute(None, on=True)
         armed.session.layout("pause")
         changes = [event for event in armed.heard if event.kind.startswith(("sound-", "layout-"))]
-        assert [event.detail["media_s"] for event in changes] == [None] * 2
+        assert [event.detail["media_s"] for event in changes] == [None] * 3
         armed.session.start()
         armed.until(SessionState.LIVE)
         armed.wait(0.5)
@@ -228,9 +228,14 @@ def test_sound_that_is_muted_is_silent_until_it_is_heard_again_and_how_loud_it_w
         armed.session.mute("synthetic sound", on=False)
         armed.wait(armed.session.status().elapsed_s + 0.7)
         assert armed.session.status().loudness.momentary_lufs is not None
+        for layout, is_muted in (("pause", True), ("end", True), ("single", False)):
+            armed.session.layout(layout)
+            assert [sound.muted for sound in armed.session.status().sounds] == [is_muted]
         result = armed.end()
     assert result.degraded == []
-    assert [kind for kind in armed.kinds if kind.endswith("muted")] == ["sound-muted", "sound-unmuted"]
+    assert [kind for kind in armed.kinds if kind.endswith("muted")] == ["sound-muted", "sound-unmuted"] * 2
+    by_card = next(event for event in reversed(armed.heard) if event.kind == "sound-muted")
+    assert (by_card.subject, by_card.detail["muted"]) == ("all sound", [])
     told = [event.detail for event in armed.heard if event.kind in {"sound-measured", "session-ended"}]
     assert len(told) >= 3
     assert set(told[0]) >= {"loudness_lufs", "loudness_range_lu", "drift_ppm"}
