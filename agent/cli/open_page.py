@@ -14,7 +14,7 @@ from agent.cli.desktop import OPENER, has_desktop, open_there
 from agent.daemon.command_child import child_environment, liput_command
 from agent.daemon.presence import is_serving
 from agent.web.http.token import read_token
-from agent.web.server import HINDERED, PageAddress, read_page_address
+from agent.web.server import PageAddress, read_page_address, read_page_problem
 from config.errors import StateError, UsageError
 from config.settings.schema import Settings, load_settings
 from devices.host.child import ChildProcess
@@ -72,10 +72,10 @@ def _wait_for_page() -> PageAddress:
         if (place := read_page_address()) is not None:
             return place
         is_over = daemon is not None and daemon.status is not None and not is_serving()
-        if is_over or (daemon is not None and _reason_of_daemon()):
+        if is_over or read_page_problem():
             break
         time.sleep(LOOK_S)
-    why = _reason_of_daemon() or (_log_lines() or ["the daemon has not said why"])[-1].removeprefix("liput: ")
+    why = read_page_problem() or (_log_lines() or ["the daemon has not said why"])[-1].removeprefix("liput: ")
     raise StateError(f"the page is not served: {why}", hint="`liput serve` in a terminal says more")
 
 
@@ -92,10 +92,6 @@ def _start_daemon() -> ChildProcess:
         raise StateError(f"the daemon cannot be started: {error.strerror}") from None
     finally:
         os.close(descriptor)
-
-
-def _reason_of_daemon() -> str | None:
-    return next((line for line in reversed(_log_lines()) if line.startswith(HINDERED)), None)
 
 
 def _log_lines() -> list[str]:

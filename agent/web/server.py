@@ -83,7 +83,6 @@ AGAIN_S = 5.0  # between two attempts to take a busy port
 PAGE_ADDRESS_FILE = "web.json"
 BACKLOG = 256
 LOOPBACKS = {4: "127.0.0.1", 6: "::1"}  # this PC by version of IP
-HINDERED = "the page cannot be served"
 TICKS = 10  # tenths of a second between two beats
 CERTIFICATE_TICKS = 600  # tenths of a second between two looks at the certificate
 
@@ -91,18 +90,35 @@ type MakeContext = Callable[["uvicorn.Config", Callable[[], ssl.SSLContext]], ss
 
 
 class PageAddress(msgspec.Struct, frozen=True, kw_only=True):
-    """Address of the running daemon's page, in RUNTIME/web.json, for this user and operators."""
+    """Address of the running daemon's page, in RUNTIME/web.json, for this user and operators; "" with a problem."""
 
     url: str
     pid: int
+    problem: str = ""  # why it is not served
 
 
 def read_page_address() -> PageAddress | None:
     """Return the address of the page; None if no daemon here serves one."""
+    place = _read_place()
+    return place if place and place.url else None
+
+
+def read_page_problem() -> str:
+    """Return why the daemon that runs here serves no page; "" if it does, or none runs."""
+    place = _read_place()
+    return place.problem if place else ""
+
+
+def _read_place() -> PageAddress | None:
     with contextlib.suppress(OSError, LiputError, msgspec.MsgspecError):
         place = msgspec.json.decode((runtime_folder() / PAGE_ADDRESS_FILE).read_bytes(), type=PageAddress)
         return place if process_started(place.pid) is not None else None
     return None
+
+
+def _write_place(url: str, problem: str = "") -> None:
+    place = msgspec.json.encode(PageAddress(url=url, pid=os.getpid(), problem=problem))
+    write_file(runtime_folder(make=True) / PAGE_ADDRESS_FILE, place, operators_gid())
 
 
 @dataclass(eq=False)
@@ -123,9 +139,15 @@ class WebPart:
             try:
                 self._serve(stop, beat)
             except (LiputError, OSError) as error:
-                once(_hindrance(self.settings, error))
+                once(problem := _hindrance(self.settings, error))
+                with contextlib.suppress(OSError, LiputError):
+                    _write_place("", problem)
 
-        poll(try_to_serve, AGAIN_S, self.clock, stop, beat)
+        try:
+            poll(try_to_serve, AGAIN_S, self.clock, stop, beat)
+        finally:
+            with contextlib.suppress(OSError, LiputError):
+                (runtime_folder() / PAGE_ADDRESS_FILE).unlink(missing_ok=True)
 
     def _serve(self, stop: threading.Event, beat: Beat) -> None:
         with contextlib.closing(listen(self.settings)) as listener:
@@ -141,16 +163,11 @@ class WebPart:
             allowed = frozenset(name.lower() for name in self.settings.allowed_hosts)
             app = make_app(house, allowed, routes(), listener.mark_authenticated)
             ready = partial(self._ready, house, url_of(self.settings, listener))
-            try:
-                serve(app, listener, self.settings, stop, moving, ready, self.tell)
-            finally:
-                with contextlib.suppress(OSError, LiputError):
-                    (runtime_folder() / PAGE_ADDRESS_FILE).unlink(missing_ok=True)
+            serve(app, listener, self.settings, stop, moving, ready, self.tell)
 
     def _ready(self, house: "ApiContext", url: str) -> None:
         house.loop = asyncio.get_running_loop()
-        place = msgspec.json.encode(PageAddress(url=url, pid=os.getpid()))
-        write_file(runtime_folder(make=True) / PAGE_ADDRESS_FILE, place, operators_gid())
+        _write_place(url)
         self.tell(f"the page is at {url}")
 
 
@@ -180,10 +197,10 @@ def url_of(settings: WebSettings, listener: socket.socket) -> str:
 
 def _hindrance(settings: WebSettings, error: LiputError | OSError) -> str:
     if isinstance(error, LiputError):
-        return f"{HINDERED}: {error.message}. {error.hint}".rstrip()
+        return f"the page cannot be served: {error.message}. {error.hint}".rstrip()
     where = f"{settings.address}, port {settings.port}"
     hint = "another program has it, or another user's liput serve; [web] port names another"
-    return f"{HINDERED} at {where}: {error.strerror}; {hint}. Everything else goes on."
+    return f"the page cannot be served at {where}: {error.strerror}; {hint}. Everything else goes on."
 
 
 def serve(
