@@ -45,14 +45,14 @@ def keep_run(checked: CheckRun) -> None:
 
 
 def log_run(checked: CheckRun, settings: Settings) -> None:
-    """Write the results to the health log."""
+    """Write the results to the health log; those without a fault are for a close look only."""
     with open_health_log(settings, SystemClock()) as log:
         for result in checked.results:
             log(
                 PC,
                 LogKind.CHECKED,
                 f"{result.name}: {result.reason.english}",
-                level=_LEVELS.get(result.verdict, LogLevel.INFO),
+                level=_LEVELS.get(result.verdict, LogLevel.DEBUG),
                 check=result.name,
                 verdict=str(result.verdict),
                 code=result.code,

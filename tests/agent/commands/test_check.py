@@ -29,7 +29,7 @@ def test_ticked_off_is_well_and_the_rest_says_what_to_do(room: Room) -> None:
         "reason": cables["en"]["reason"], "advice": "Check it yourself, then tick it.", "for_it": "--have cables",
     }  # fmt: skip
     assert document["ready"] is (done.returncode == 0)
-    log = map(json.loads, liput(room.home, "health", "--json").stdout.splitlines())
+    log = map(json.loads, liput(room.home, "health", "--level", "debug", "--json").stdout.splitlines())
     (line,) = [line for line in log if line["detail"].get("check") == "by-hand: cables"]
     assert (line["kind"], line["detail"]["verdict"]) == ("checked", "unchecked")
     assert done.returncode == (1 if any(check["verdict"] == "failure" for check in document["checks"]) else 0)

@@ -3,15 +3,19 @@
 import { ask, complain } from "./api.js";
 import { el, make, onSubmit, say } from "./dom.js";
 import { draw, shape } from "./plot.js";
-import { exactMoment, moment, number, t } from "./texts.js";
+import { exactMoment, has, moment, number, t } from "./texts.js";
 
 const MOST = 500;
 const MOST_EXPORTED = 5000;
 const APART = 2; // steps without a sample, where a device was open all the same
 const BADGES = { error: "bad", warn: "warn", info: "", debug: "" };
 
+/** Say what happened, and which fault it was. */
+const happened = ({ kind, detail }) => [[`log.kind.${kind}`, kind], detail?.fault && [`log.fault.${detail.fault}`, detail.fault]]
+  .filter(Boolean).map(([key, word]) => (has(key) ? t(key) : word)).join(": ");
+
 const row = (line) => make("tr", make("td number", exactMoment(line.at)), make("th", { scope: "row" }, line.name || line.device),
-  make("td", make(`span badge ${BADGES[line.level]}`, line.detail?.fault ? `${line.kind}: ${line.detail.fault}` : line.kind)),
+  make("td", make(`span badge ${BADGES[line.level]}`, happened(line))),
   make("td", line.reason));
 
 /** Return the lines of a rate: it ends where the device was closed. */

@@ -13,6 +13,8 @@ from agent.web.page import texts
 from agent.web.page.pages import Page, all_pages, page_folders
 from config.locale.lookup import LANGUAGES
 from config.settings.layouts import BUILT_IN_LAYOUTS
+from devices.health.faults import Fault
+from devices.health.log_line import LogKind
 from tests.support.pages import CLI, rows, section
 
 PAGE = Path(texts.__file__).parent
@@ -58,11 +60,13 @@ def test_no_sentence_of_the_page_tells_what_alarms_tell() -> None:
     assert not [key for key in KEYS if key.startswith("event.")]
 
 
-def test_reasons_of_destinations_checks_and_built_in_layouts_have_a_sentence() -> None:
+def test_reasons_of_destinations_checks_layouts_and_the_health_log_have_a_sentence() -> None:
     codes = set(rows(section(CLI, "### Why a destination is not live")))
     assert {key.removeprefix("reason.") for key in KEYS if key.startswith("reason.")} == codes
     assert {f"check.name.{check.name}" for check in all_checks()} <= KEYS
     assert {f"layout.{name}" for name in BUILT_IN_LAYOUTS} <= KEYS
+    happened = {f"log.kind.{kind}" for kind in LogKind} | {f"log.fault.{fault}" for fault in Fault}
+    assert {key for key in KEYS if key.startswith(("log.kind.", "log.fault."))} == happened
 
 
 def loaded(template: str) -> set[Path]:
