@@ -78,7 +78,7 @@ class FittedText:
 
 
 def letters(text: str) -> tuple[Letter, ...]:
-    """Split `text` into characters of the font with their marks; an unknown character becomes a question mark."""
+    """Split `text` into characters of the font with their marks; an unknown letter becomes "?", an emoji nothing."""
     found: list[Letter] = []
     plain = unicodedata.normalize(
         "NFKD", "".join(_SUBSTITUTES.get(sign, sign) for sign in unicodedata.normalize("NFC", text))
@@ -92,7 +92,7 @@ def letters(text: str) -> tuple[Letter, ...]:
             found.append((sign, ""))
         elif sign.isspace():
             found.append((" ", ""))
-        elif not unicodedata.category(sign).startswith(("M", "C")):
+        elif not unicodedata.category(sign).startswith(("M", "C", "So", "Sk")):
             found.append((_UNKNOWN, ""))
     return tuple(found)
 
@@ -132,7 +132,7 @@ def draw_text(text: FittedText) -> Mask:
 
 def _wrapped(text: str, width: int, size: int) -> tuple[str, ...]:
     lines: list[str] = []
-    for word in text.split():
+    for word in filter(letters, text.split()):
         longer = f"{lines[-1]} {word}" if lines else word
         if lines and text_width(longer, size) <= width:
             lines[-1] = longer

@@ -162,7 +162,11 @@ def test_letters_keep_their_marks_and_other_scripts_become_question_marks() -> N
     assert letters("Łż") == (("L", "\u0335"), ("z", "\u0307"))
     names = "Đỗ Thị Hà, Łukasz, Søren Åse, François, Müller, Žižek, Gülşen Șerban, Ñandú, Ðuro, Ħal, Őry, Bùi, Trần Ơn"
     assert "?" not in {base for base, _ in letters(names)}
-    assert [base for base, _ in letters("A中 \u0436\u200bの\n☺")] == ["A", "?", " ", "?", "?", " ", "?"]
+    assert [base for base, _ in letters("A中 \u0436\u200bの\n☺")] == ["A", "?", " ", "?", "?", " "]
+
+
+def test_emoji_are_left_out() -> None:
+    assert fit_text("🎓 Wisuda 👍🏽 2026 👨‍👩‍👧", 2000, 40, lines=2, least=20).lines == ("Wisuda 2026",)
 
 
 def test_a_mark_stands_above_below_or_in_its_letter() -> None:
