@@ -30,7 +30,6 @@ def everything(room: Room) -> list[Path]:
         (("--stream", f"rtmp://h/app/{KEY}"), USAGE, "does not belong on the command line", ""),
         (("--stream", "yutube"), USAGE, 'did you mean "youtube"', YOUTUBE),
         (("--stream", "@alamat"), USAGE, "for its owner alone", ""),
-        (("--stream", "youtube"), USAGE, "no key", YOUTUBE),
         (("--layout", "pap"), USAGE, "pip", ""),
         (("--for", "selamanya"), USAGE, "'--for': 'selamanya' must be a length of time", ""),
         ((), USAGE, "line 11: ", f'[destinations.x]\nurl = "rtmp://user:{KEY}@h/a"'),

@@ -78,8 +78,12 @@ def login_page(scope: Scope, said: str = "", status: int = 401) -> Response:
 
 
 async def login(request: Request) -> Response:
-    """Let a browser in by ticket or token; show the form to others."""
+    """Let a browser in by ticket or token, or out; show the form to others."""
     gate: Auth = request.app.state.house.gate
+    if request.method == "POST" and "leave" in request.query_params:
+        left = RedirectResponse(OPEN, 303)
+        left.delete_cookie(cookie_name(request.scope))
+        return left
     if request.method == "POST":
         is_valid = gate.is_token(_token(await request.body()))
     elif tickets := request.query_params.getlist("ticket"):

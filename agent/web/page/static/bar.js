@@ -6,6 +6,7 @@ import { Light, records } from "./light.js";
 import { live } from "./live.js";
 import { clock, t } from "./texts.js";
 
+const narrow = matchMedia("(max-width: 40rem)"); // a phone: Stop is below the alarms there
 const lights = new Map(); // by session
 let named = null; // the session that the dialog would end: by the time of the answer another one may be shown
 let name = document.title;
@@ -49,7 +50,7 @@ function update(row, session) {
 
 live.addEventListener("state", ({ detail: { sessions } }) => {
   for (const id of lights.keys()) if (!sessions.some((session) => session.id === id)) lights.delete(id);
-  const isShownBelow = location.pathname === "/" && sessions.length < 2;
+  const isShownBelow = location.pathname === "/" && sessions.length < 2 && !narrow.matches;
   keep(el("bar"), isShownBelow ? [] : sessions, ({ id }) => id, create, update);
   mark = sessions.some(records) ? "● " : "";
   nameTab();

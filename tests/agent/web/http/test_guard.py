@@ -149,8 +149,12 @@ def test_the_token_typed_into_the_form_opens_too(page: Page) -> None:
     for asked, comes in (("/archive", "/archive"), *((address, "/") for address in foreign)):
         answer = page.ask("POST", f"/open?to={asked}", right, token=None, Content_Type=kind, Origin=page.origin)
         assert answer.headers["location"] == comes
-    elsewhere = page.ask("POST", "/open", right, token=None, Content_Type=kind, Origin="http://evil.example")
-    assert elsewhere.status == 403
+    for address in ("/open", "/open?leave"):
+        elsewhere = page.ask("POST", address, right, token=None, Content_Type=kind, Origin="http://evil.example")
+        assert elsewhere.status == 403
+    left = page.ask("POST", "/open?leave", b"", token=None, Content_Type=kind, Origin=page.origin)
+    assert (left.status, left.headers["location"]) == (303, "/open")
+    assert "max-age=0" in left.headers["set-cookie"].lower(), "the browser forgets its cookie"
 
 
 def test_a_browser_that_goes_where_nothing_is_gets_a_page_and_a_program_an_error(page: Page) -> None:

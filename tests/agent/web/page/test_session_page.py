@@ -65,8 +65,9 @@ def test_a_session_goes_from_armed_to_archive_in_two_browsers(chromium: Browser,
         mark(there, "Pembukaan")
         sees_marks(here, "Pembukaan")
         mark(here, "Tanya jawab")
-        there.get_by_role("button", name=say("layout.pause")).click()
         here.locator("#sounds button").first.click()
+        expect(there.locator("#sounds button").first).to_have_attribute("aria-pressed", "true")
+        there.get_by_role("button", name=say("layout.pause")).click()
         for page in (here, there):
             sees_marks(page, "Tanya jawab", "Pembukaan")
             for button in (page.get_by_role("button", name=say("layout.pause")), page.locator("#sounds button").first):
@@ -215,8 +216,8 @@ def test_a_title_outlasts_another_language_and_a_mark_is_offered_only_while_reco
     expect(page.locator(".room")).to_have_text("Aula Baru")
     page.get_by_label(say("start.title"), exact=True).fill("Rapat Senat")
     page.get_by_role("link", name="English").click()
+    expect(page.get_by_label(say("start.title", "en"), exact=True)).to_have_value("Rapat Senat")  # its scripts have run
     page.evaluate(TELL, browsers.made_up() | {"sessions": []})
-    expect(page.get_by_label(say("start.title", "en"), exact=True)).to_have_value("Rapat Senat")
     page.route("**/api/v1/sessions", lambda route: route.fulfill(json={}))
     with page.expect_response("**/api/v1/sessions"):
         page.get_by_role("button", name=say("start.record", "en")).press("Enter")
