@@ -87,6 +87,8 @@ def test_sound_that_ends_where_the_run_in_begins_is_not_needed(kept: PacketBackl
     *_, before, last = kept.others
     assert before.ends == kept.leaders[10].begins - AUDIO_RUN_IN
     assert numbers(kept.from_leader(10), Track.AUDIO) == [last.pts]
+    kept.begin_at(10)
+    assert [*kept.others] == [last]
 
 
 def test_sound_alone_may_lead() -> None:

@@ -25,11 +25,12 @@ PATIENCE_S = PATIENCE_NS / NANOSECONDS
 
 
 class Told(list[tuple[str, dict[str, object]]]):
-    """An Emit that keeps the kind and the details of every event."""
+    """An Emit that keeps the kind and the details of every event, and the last message."""
 
     def __call__(self, kind: str, subject: str, message: str, **detail: object) -> None:
         assert subject == "mimbar"
         assert "mimbar" in message
+        self.message = message
         self.append((kind, detail))
 
 
@@ -86,13 +87,14 @@ def test_blocks_that_are_about_where_they_belong_stand_one_behind_the_other() ->
 
 
 def test_a_gap_becomes_silence_of_its_length_and_is_told() -> None:
-    for gap in (GAP_SAMPLES + 1, SAMPLE_RATE + 1):
+    for gap, length in ((GAP_SAMPLES + 1, "0.10 s"), (SAMPLE_RATE + 1, "1.00 s")):
         case = Case()
         case.give(0, 1)
         case.give(BLOCK + gap, 2)
         assert case.heard() == [1] * BLOCK + [0] * gap + [2] * BLOCK
         assert case.lane.silence == gap
         assert case.told == [("sound-gap", {"samples": gap})]
+        assert length in case.told.message
 
 
 def test_what_overlaps_is_cut_off() -> None:
@@ -206,9 +208,9 @@ def test_of_a_device_that_is_not_there_is_told_why_and_once() -> None:
 
 
 def test_one_that_gives_nothing_by_the_start_is_told_then() -> None:
-    for is_late, told in ((True, [("source-silent", {"since_s": 0.0})]), (False, [])):
+    for late, told in (({"is_late": True}, [("source-silent", {"since_s": 0.0})]), ({}, [])):
         case = Case()
-        case.lane.report_missing(is_late=is_late)
+        case.lane.report_missing(**late)
         assert case.told == told
 
 

@@ -4,6 +4,7 @@ import { ask, doing } from "./api.js";
 import { el, keep, make, press, say, sure } from "./dom.js";
 import { Light, records } from "./light.js";
 import { live } from "./live.js";
+import { makeEnd, showEnd } from "./planned.js";
 import { clock, t } from "./texts.js";
 
 const narrow = matchMedia("(max-width: 40rem)"); // a phone: Stop is below the alarms there
@@ -35,16 +36,17 @@ export function stop(button, session) {
 function create(session) {
   const button = press(t("stop.short"), () => stop(button, session), { "aria-label": t("stop.of", { title: session.title }) });
   button.classList.add("stop");
-  return make("li", make("span light"), make("span number"), make("a name", { href: "/" }), button);
+  return make("li", make("span light"), make("span number"), make("a name", { href: "/" }), makeEnd(), button);
 }
 
 function update(row, session) {
-  const [light, time, title, button] = row.children;
+  const [light, time, title, end, button] = row.children;
   const word = wordOf(session);
   light.className = `light ${word}`;
   say(light, t(`light.${word}`));
   say(time, records(session) ? clock(session.status.elapsed_s) : "");
   say(title, session.title);
+  showEnd(end, session);
   button.hidden = !records(session);
 }
 

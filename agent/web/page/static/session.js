@@ -7,12 +7,15 @@ import { showDestinations } from "./destinations.js";
 import { el, say } from "./dom.js";
 import { showEnds } from "./ends.js";
 import { live } from "./live.js";
+import { makeEnd, showEnd } from "./planned.js";
 import { showPictures } from "./preview.js";
 import { showSound } from "./sound.js";
 import { clock, number, size, span, t } from "./texts.js";
 
 const ORDER = ["degraded", "live", null, "armed", "idle", "sealing", "sealed", "failed"];
 const SHORT_S = 1800;
+const end = makeEnd();
+el("elapsed").after(end);
 let last = null;
 
 /** Of several sessions the one that records counts most, then one whose recorder does not answer, then the next one. */
@@ -24,6 +27,7 @@ function showFacts(session, word) {
   say(el("light"), t(`light.${word}`));
   el("facts").hidden = !status;
   say(el("session-title"), session?.title ?? t("session.title"));
+  showEnd(end, session);
   const isBefore = !status || word === "armed" || word === "opening";
   el("elapsed").hidden = el("on-disk").parentElement.hidden = isBefore;
   nameTab(`${session?.title ?? t("session.title")} – Liput`);

@@ -48,6 +48,8 @@ export function size(bytes) {
 }
 
 const day = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
+const minute = new Intl.DateTimeFormat(locale, { timeStyle: "short" });
 const second = new Intl.DateTimeFormat(locale, { dateStyle: "short", timeStyle: "medium" });
 export const moment = (text) => (text ? day.format(new Date(text)) : "");
+export const hour = (text) => minute.format(new Date(text));
 export const exactMoment = (text) => (text ? second.format(new Date(text)) : "");

@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -181,6 +182,28 @@ def test_what_the_speakers_refuse_is_streamed_only_after_a_further_press(shown: 
     assert [one.get("although_refused", False) for one in asked] == [False, True, False, True]
     assert (asked[0]["consent"], asked[0]["streams"], asked[2]["name"]) == ("refused", ["kampus"], "kampus")
     shown.complaints.clear()  # a browser complains of answers that refuse
+
+
+def test_a_planned_session_tells_its_end_and_is_given_a_quarter_of_an_hour_more(shown: Visit) -> None:
+    page = browsers.with_states_of_ours(shown, "/")
+    plan, done = {"id": "rapat-1", "ends_at": "2026-11-26T09:31:05+07:00"}, {"recorder": "aaaaaa"}
+    page.route("**/api/v1/schedule", lambda route: route.fulfill(json={"plans": [{"plan": plan, "done": done}]}))
+    later = {"ends_at": "2026-11-26T02:46:05.000Z"}
+
+    def prolong(route: Route) -> None:
+        assert route.request.post_data_json == {"ends": later["ends_at"]}
+        route.fulfill(json={"plan": plan | later, "done": done})
+
+    def is_told(at: str, minutes: int) -> bool:
+        page.evaluate(TELL, browsers.made_up() | {"schedule": at})
+        return say("unit.minutes", minutes=minutes) in (page.locator(at).text_content() or "")
+
+    page.route("**/api/v1/schedule/rapat-1", prolong)
+    for at, width in (("#elapsed + .end", 1280), ("#bar .end", 390)):
+        page.set_viewport_size({"width": width, "height": 800})
+        wait_for(partial(is_told, at, 30))
+        page.locator(at).get_by_role("button").click()
+        wait_for(partial(is_told, at, 45))
 
 
 def test_the_dialog_ends_the_session_that_it_names_whichever_is_shown_by_then(shown: Visit) -> None:
