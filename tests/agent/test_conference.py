@@ -143,7 +143,7 @@ def test_the_far_side_does_not_hear_itself_and_the_archive_has_both(tmp_path: Pa
     whole = np.percentile(levels(sound, NEAR_HZ), 90)  # a sound server on a busy machine leaves gaps
     assert whole == pytest.approx(LEVEL_DBFS, abs=0.5)
     assert dbfs(sound, NEAR_HZ) >= LEVEL_DBFS - 3, "much of it is missing"
-    assert np.median(levels(sound, FAR_HZ)) <= -60
+    assert min(levels(sound, FAR_HZ)) <= -60, "a leak would be in each second"
     assert max(levels(sound, FAR_HZ)) <= -40, "more than a gap makes of the other tone"
     run("ffmpeg", "-v", "error", "-i", program, "-map", "0:a:0", "-ac", "1", "-ar", str(RATE), mixed)
     with wave.open(str(mixed)) as file:
