@@ -194,6 +194,10 @@ class Scene:
         """The layout of the next frame."""
         return (self._next or self._view).name
 
+    @property
+    def shows_card(self) -> bool:
+        return self.layout in set(ProgramCard)
+
     def switch(self, name: str) -> None:
         """Show the layout or card called `name` from the next frame on. Raises UsageError; thread-safe."""
         view = self._stage.view(name)

@@ -6,7 +6,6 @@ from functools import partial
 
 from capture.cpu_stages import CpuStage
 from config.errors import UsageError
-from config.locale.lookup import ProgramCard
 from devices.host.clock import NANOSECONDS, seconds_now
 from recorder.encode.encoder import Encoder
 from recorder.model.eventlog import LossReporter
@@ -24,7 +23,6 @@ from recorder.session.plan import SessionPlan
 SOUND_EVERY_S = 60.0  # interval of the events about loudness and drift
 
 RATE_S = 3.0  # period of the frame rate
-CARDS = frozenset(ProgramCard)
 
 
 class SessionProgram:
@@ -76,7 +74,7 @@ class SessionProgram:
                 inputs.sounds, encoder, run, channels=plan.profile.audio_channels, put=pre_roll.put, bus=plan.hooks.bus
             )
         self._card_mutes = plan.appearance.program.card_mutes
-        self._cover("", None)
+        self._cover(None, was_card=False)
         self._pictures_lost = LossReporter(
             "frames-dropped",
             plan.pictures[0].name,
@@ -125,14 +123,14 @@ class SessionProgram:
 
     def show(self, layout: str, media_s: float | None) -> None:
         """Show the layout or card called `layout` from the next frame on, and report it. Raises UsageError."""
-        before = self.scene.layout
+        before, was_card = self.scene.layout, self.scene.shows_card
         self.scene.switch(layout)
         self._emit("layout-changed", layout, f"Layout: {layout}", before=before, media_s=media_s)
-        self._cover(before, media_s)
+        self._cover(media_s, was_card=was_card)
 
-    def _cover(self, before: str, media_s: float | None) -> None:
+    def _cover(self, media_s: float | None, *, was_card: bool) -> None:
         """Mute all inputs with a card, and unmute them with the next layout."""
-        if self.sound and self._card_mutes and (on := self.scene.layout in CARDS) != (before in CARDS):
+        if self.sound and self._card_mutes and (on := self.scene.shows_card) != was_card:
             self.sound.cover(on=on)
             self._report_mute("all sound", "is muted with the card" if on else "is heard again", media_s, on=on)
 

@@ -22,9 +22,11 @@ from config.errors import ArchiveError, PackageNotFound, UsageError
 from config.files import open_regular, read_file
 from config.settings.quantities import NotAllowed
 from recorder.archive.archive import Archive, is_package_file
+from recorder.archive.correction import EDITABLE_FIELDS, edit_package
 from recorder.package.bag import MANIFEST_FILE, TAG_MANIFEST_FILE, BagFormatError, path_refusal, read_manifest
 from recorder.package.metadata import Package
 from recorder.package.verification import VerificationResult, require_sealed
+from recorder.package.work_folder import PROGRAM
 
 PIECE = 256 * 1024
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
@@ -177,10 +179,27 @@ def _package(call: ApiCall) -> tuple[Archive, Package]:
 def file(call: ApiCall, *, save: bool = False) -> Response:
     """Return a file of a package, or a range of it; with `save` the browser saves it."""
     path = call.path["path"]
-    opened = open_file(_package(call)[1], path)
-    return PackageFileResponse(
-        opened, path.rpartition("/")[2], call.request.headers.get("range"), call.house.disk, save=save
-    )
+    found = _package(call)[1]
+    opened, name = open_file(found, path), path.rpartition("/")[2]
+    saved = f"{found.id}-{name}".replace(f"-{PROGRAM}", Path(PROGRAM).suffix) if save else name
+    return PackageFileResponse(opened, saved, call.request.headers.get("range"), call.house.disk, save=save)
+
+
+class PackageEdit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Corrections: `fields` are named as in `liput archive edit --json`. The package keeps `reason` and `by`."""
+
+    fields: dict[str, Annotated[str, msgspec.Meta(max_length=2000)]]
+    reason: Text = ""
+    by: Text | None = None
+
+
+def edit(call: ApiCall, asked: PackageEdit) -> PackageShown:
+    """Correct a package's description as `liput archive edit`; its media stay as they are."""
+    if unknown := asked.fields.keys() - set(EDITABLE_FIELDS):
+        raise UsageError(f"{', '.join(unknown)} cannot be corrected", hint=f"these can: {', '.join(EDITABLE_FIELDS)}")
+    found = require_sealed(_package(call)[1])
+    edit_package(found.folder, asked.fields, by=asked.by, reason=asked.reason, now=call.house.clock.now())
+    return package(call)
 
 
 def verify(call: ApiCall, *, decode: bool = False) -> VerificationResult:
@@ -193,6 +212,7 @@ _AT = "/api/v1/archive/{id}"
 ENDPOINTS = [
     Endpoint("GET", "/api/v1/archive", packages, "Search the archive", pool="disk", errors=(409,)),
     Endpoint("GET", _AT, package, "One package", pool="disk"),
+    Endpoint("PATCH", _AT, edit, "Correct a package's description", pool="disk"),
     Endpoint(
         "GET", f"{_AT}/files/{{path:path}}", file,
         "A file of a package, as its manifest names it; with Range a part of it",

@@ -2,7 +2,7 @@
 
 import { ask, complain, doing } from "./api.js";
 import { nameTab } from "./bar.js";
-import { el, forIt, make, say } from "./dom.js";
+import { el, forIt, make, onSubmit, say } from "./dom.js";
 import { clock, inWords, moment, size, t } from "./texts.js";
 
 const BADGES = { sealed: "ok", unfinished: "warn", damaged: "bad", elsewhere: "" };
@@ -15,6 +15,7 @@ function facts(found) {
   const request = recording?.request;
   const all = [["archive.when", moment(found.started_at)], ["archive.length", found.duration_s && clock(found.duration_s)],
     ["archive.size", size(found.bytes)], ["package.room", recording?.room], ["package.event", request?.event],
+    ["start.consent", recording?.consent && [t(`start.consent.${recording.consent.state}`), recording.consent.note].filter(Boolean).join(" · ")],
     ["package.applicant", request?.applicant], ["package.letter", request?.letter_number]];
   el("facts").replaceChildren(...all.filter(([, value]) => value).map(([key, value]) =>
     make("div", {}, make("dt", { textContent: t(key) }), make("dd", { textContent: value }))));
@@ -40,11 +41,15 @@ function show(found) {
   say(el("state"), t(`archive.state.${found.state}`));
   facts(found);
   chapters(found);
+  el("edit-box").hidden = found.state !== "sealed" || !found.recording;
+  for (const field of el("edit").querySelectorAll("[name]")) {
+    field.value = field.before = field.name.split(".").reduce((part, word) => part?.[word], found.recording) ?? "";
+  }
   el("degraded-box").hidden = !found.lacks.length;
   el("degraded").replaceChildren(...found.lacks.map((lack) => make("li", { textContent: inWords(lack) })));
   const media = found.recording?.media?.[0]?.file;
   if (found.state !== "sealed" || !media) return;
-  el("video").src = fileAddress(media);
+  if (el("video").hidden) el("video").src = fileAddress(media);
   el("video").setAttribute("aria-label", t("package.video", { title: found.title }));
   el("video").hidden = el("download").hidden = false;
   el("download").href = `${fileAddress(media)}?save=true`;
@@ -57,6 +62,13 @@ async function showReport() {
   const listed = await fetch(fileAddress("tagmanifest-sha256.txt")).then((answer) => (answer.ok ? answer.text() : ""), () => "");
   el("report").hidden = !/ report\.pdf$/m.test(listed);
 }
+
+onSubmit(el("edit"), (button) => doing(button, async () => {
+  const changed = [...el("edit").querySelectorAll("[name]")].filter((field) => field.value !== field.before);
+  const fields = Object.fromEntries(changed.map(({ name, value }) => [name, value.trim()]));
+  show(await ask("PATCH", base, { fields, reason: el("edit-reason").value.trim() }));
+  say(el("edited"), t("package.edited"));
+}));
 
 el("verify").addEventListener("click", () => doing(el("verify"), async () => {
   say(el("verified"), t("package.verifying"));

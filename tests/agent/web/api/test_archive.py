@@ -57,6 +57,18 @@ def test_a_package_is_shown_and_verified(page: Page, package: Package) -> None:
         assert page.get(f"/api/v1/archive/{key}").status == 404, key
 
 
+def test_a_description_is_corrected_and_what_was_there_is_kept(page: Page, package: Package) -> None:
+    at = f"/api/v1/archive/{package.id}"
+    fields = {"title": "Rapat Senat Terbuka", "consent.state": "given", "records.classification": "HM.01"}
+    shown = page.ask("PATCH", at, {"fields": fields, "reason": "salah ketik"}).json
+    assert (shown["title"], shown["recording"]["consent"]["state"]) == ("Rapat Senat Terbuka", "given")
+    assert page.post(f"{at}/verify").json["ok"]
+    assert "Rapat Senat" in (package.folder / "metadata/premis.jsonl").read_text().splitlines()[-1]
+    for wrong in ({"frames": "1"}, {"title": " "}, {"consent.state": "maybe"}, {"request.letter_date": "kemarin"}):
+        assert page.ask("PATCH", at, {"fields": wrong}).status in {400, 409}, wrong
+    assert page.get(at).json == shown
+
+
 def test_a_film_is_played_and_sought_in_and_nothing_is_run_by_a_browser(page: Page, package: Package) -> None:
     path = "data/media/program.mp4"
     content = (package.folder / path).read_bytes()
@@ -64,7 +76,7 @@ def test_a_film_is_played_and_sought_in_and_nothing_is_run_by_a_browser(page: Pa
     whole = files(page, package, f"{path}?save=true")
     assert (whole.status, whole.body) == (200, content)
     assert (whole.headers["content-type"], whole.headers["accept-ranges"]) == ("video/mp4", "bytes")
-    assert whole.headers["content-disposition"] == 'attachment; filename="program.mp4"'
+    assert whole.headers["content-disposition"] == f'attachment; filename="{package.id}.mp4"'
     assert whole.headers["x-content-type-options"] == "nosniff"
     assert whole.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
     assert "script" not in whole.headers["content-security-policy"]

@@ -67,6 +67,13 @@ def test_a_recording_is_found_played_from_a_chapter_downloaded_and_verified(here
     with page.expect_download() as download:
         page.get_by_role("link", name=say("package.download")).click()
     assert download.value.path().read_bytes() == film.read_bytes()
+    page.get_by_text(say("package.edit"), exact=True).click()
+    page.get_by_label(say("package.edit.title"), exact=True).fill("Seminar Arsip")
+    page.get_by_label(say("start.consent")).select_option("given")
+    page.get_by_role("button", name=say("package.edit.save")).click()
+    expect(page.locator("#edited")).to_have_text(say("package.edited"))
+    expect(page.get_by_role("heading", name="Seminar Arsip")).to_be_visible()
+    expect(page.locator("#facts")).to_contain_text(say("start.consent.given"))
     page.get_by_role("button", name=say("package.verify")).click()
     expect(page.locator("#verified")).to_contain_text(say("package.whole"))
     expect(page.get_by_role("link", name=say("package.report"))).to_be_hidden()  # this room makes none
