@@ -36,7 +36,6 @@ class Rect:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height."""
         return self.width, self.height
 
     def __bool__(self) -> bool:
@@ -98,8 +97,6 @@ def merge_overlapping(rects: Iterable[Rect]) -> list[Rect]:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A named layout of the settings."""
-
     name: str
     settings: LayoutSettings
 

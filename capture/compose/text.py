@@ -73,7 +73,6 @@ class FittedText:
 
     @property
     def height(self) -> int:
-        """Height of all lines, in pixels."""
         return self.line_height * len(self.lines)
 
 

@@ -93,7 +93,6 @@ class SoundStatistics:
         self.lost_ns += lost_ns
 
     def add(self, piece: HalfSecond) -> None:
-        """Add the next half second."""
         self._levels.append(piece.levels)
         np.maximum(self.peaks, piece.peaks, out=self.peaks)
         self.clipped += piece.clipped

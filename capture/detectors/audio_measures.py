@@ -193,7 +193,6 @@ class SoundCheckResult:
 
     @property
     def level_dbfs(self) -> float:
-        """The level of the loudest channel."""
         return max(self.levels_dbfs)
 
 

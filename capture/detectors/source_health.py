@@ -224,7 +224,6 @@ class SourceHealth[Item, Opened: VideoFormat | None]:
         self.patience = self._patience_of(self._device)
 
     def refused(self, error: LiputError) -> None:
-        """Note a failed opening."""
         self._guard("opening", self._log_refused, error)
 
     def _log_refused(self, error: LiputError) -> None:
@@ -257,7 +256,6 @@ class SourceHealth[Item, Opened: VideoFormat | None]:
         self._tracker.log(LogKind.OPENED, **self._source.facts(form))
 
     def lost(self, error: LiputError) -> None:
-        """Note the loss of the device."""
         self._guard("loss", self._tracker.find, Fault.LOST, error.message)
 
     def closed(self) -> None:

@@ -256,7 +256,6 @@ class DamageDetector:
         return self.corrupt + self.cut_off + self.given_up
 
     def whole(self, at_ns: int) -> None:
-        """Count a decoded frame."""
         with self._lock:
             self._is_settled(at_ns)
             self._whole.append(at_ns)
@@ -350,7 +349,6 @@ class FreezeDetector:
         self._latch = FaultHysteresis(tracker, Fault.FROZEN, recovers_after_s=_RECOVERS_AFTER_S)
 
     def arrived(self, payload: object, captured_ns: int) -> None:
-        """Judge a frame."""
         self._compare(payload, captured_ns)
         same_ns, nearly_ns = self._since(captured_ns)
         same_s = (captured_ns - same_ns) / NANOSECONDS
@@ -437,7 +435,6 @@ class VideoDetectors(Detectors[Frame]):
         self._sampled = (0, 0, 0, 0)
 
     def read(self, item: Frame | None) -> None:
-        """Take the result of one read."""
         guard, now_ns = self._guard, self._clock.now_ns()
         since_ns, self._read_ns = now_ns - self._read_ns, now_ns
         if since_ns > READER_STALLED_S * NANOSECONDS:

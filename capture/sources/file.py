@@ -276,8 +276,6 @@ type _Payload = tuple[bytes | VideoFrame, Sequence[CodedFrame]]  # a payload for
 
 
 class _Delivery[T]:
-    """Delivers the items of a track at the session's pace."""
-
     def __init__(self, pace: Pace, track: str, items: Iterator[tuple[int, T]]) -> None:
         self._pace = pace
         self._track = track

@@ -75,7 +75,6 @@ class BoundLocator(DeviceLocator):
         self._others: frozenset[str] | None = None  # of its model, present at the loss
 
     def lost(self) -> None:
-        """Note the loss."""
         self._others = None
 
     def reopened(self) -> None:
@@ -139,7 +138,6 @@ class NamedLocator(DeviceLocator):
         self._found: DeviceLocator | None = None
 
     def lost(self) -> None:
-        """Note the loss."""
         if self._found:
             self._found.lost()
 
@@ -149,7 +147,6 @@ class NamedLocator(DeviceLocator):
             self._found.reopened()
 
     def find(self) -> LocatedDevice | None:
-        """Return the device, None while it is away."""
         if self._found:
             return self._found.find()
         if self._clock.now_ns() < self._next_ns:

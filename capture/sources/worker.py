@@ -88,7 +88,6 @@ class FixedLocator(DeviceLocator):
         self._device = device
 
     def find(self) -> LocatedDevice:
-        """Return the device itself."""
         return LocatedDevice(self._device)
 
 

@@ -181,7 +181,6 @@ class SyntheticAudio(AudioSource):
         self._number = 0
 
     def open(self) -> None:
-        """Generate the speech."""
         speech_loop(beeps=True)
 
     def read(self, timeout_s: float) -> AudioBlock | None:
@@ -196,5 +195,4 @@ class SyntheticAudio(AudioSource):
         return AudioBlock(self._pace.start_ns() + start * NANOSECONDS // SAMPLE_RATE, samples)
 
     def close(self) -> None:
-        """End the track."""
         self._pace.finish(TRACK)

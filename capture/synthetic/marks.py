@@ -68,7 +68,6 @@ def _block_of_column(across: int) -> NDArray[np.intp]:
 
 
 def write_number(luma: Plane, number: int) -> None:
-    """Write `number` into a luma plane."""
     area = NUMBER.of(luma)
     levels = np.where(number_bits(number), np.uint8(WHITE), np.uint8(BLACK))
     area[:] = levels[_block_of_column(area.shape[1])]
@@ -81,7 +80,6 @@ def is_lit(number: int, rate: Fraction) -> bool:
 
 
 def write_lamp(luma: Plane, *, lit: bool) -> None:
-    """Draw the lamp into a luma plane."""
     LAMP.of(luma)[:] = WHITE if lit else BLACK
 
 

@@ -36,7 +36,6 @@ class SyntheticVideo(VideoSource):
         self._number = 0
 
     def open(self) -> VideoFormat:
-        """Draw the first slide."""
         rate = self._format.rate
         self._painters = SizeCache(
             (self._format.width, self._format.height), lambda shown: SyntheticPainter(*shown, rate)
@@ -60,7 +59,6 @@ class SyntheticVideo(VideoSource):
         return self._painters.get(within).draw(int.from_bytes(frame.payload))
 
     def close(self) -> None:
-        """End the track."""
         self._painters = None
         self._pace.finish(TRACK)
 
@@ -151,7 +149,6 @@ class ClockFace:
         return cell
 
     def write(self, luma: Plane, milliseconds: int, number: int) -> None:
-        """Write time and number into a luma plane."""
         area = luma[self._place]
         for line, text in enumerate((clock_text(milliseconds), f"#{number:08d}".rjust(_COLUMNS))):
             top = line * self._line

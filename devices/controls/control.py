@@ -15,8 +15,6 @@ _SWITCH = dict.fromkeys(("1", "true", "on", "yes"), True) | dict.fromkeys(("0", 
 
 
 class ControlKind(StrEnum):
-    """The type of a control's values."""
-
     INTEGER = "integer"
     BOOLEAN = "boolean"
     MENU = "menu"

@@ -62,7 +62,6 @@ def day_and_number(name: str) -> tuple[date, int] | None:
 
 
 def day_of(path: Path) -> date:
-    """Return a log file's local day."""
     return date.fromisoformat(path.name[:10])
 
 

@@ -194,7 +194,6 @@ class _DeviceFigures:
     found_again: bool = False
 
     def take(self, line: HealthLine) -> None:
-        """Count a line."""
         if line.kind in _PLUGGED_IN:
             self.plugged = self.plugged or line.at
             if line.kind in _FOUND_AGAIN:

@@ -104,5 +104,4 @@ class BackgroundTask:
 
     @property
     def is_alive(self) -> bool:
-        """Whether its thread runs."""
         return self._thread is not None and self._thread.is_alive()

@@ -52,7 +52,6 @@ class Clock(Protocol):
 
 
 def seconds_now(clock: Clock) -> float:
-    """Return seconds on the session clock."""
     return clock.now_ns() / NANOSECONDS
 
 
@@ -62,11 +61,9 @@ class SystemClock:
         return time.monotonic_ns()
 
     def now(self) -> datetime:
-        """Return the local time of day, with its offset."""
         return datetime.now().astimezone()
 
     def wait(self, event: threading.Event, timeout_s: float) -> bool:
-        """Wait for `event`, at most `timeout_s` seconds."""
         return event.wait(max(0.0, timeout_s))
 
 

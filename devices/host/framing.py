@@ -19,12 +19,10 @@ class ReceiveBuffer:
         return len(self._data)
 
     def add(self, data: bytes) -> None:
-        """Append received bytes."""
         self._data += data
 
     @property
     def has_line(self) -> bool:
-        """Whether a complete line is there."""
         return b"\n" in self._data
 
     def line(self) -> bytes | None:

@@ -416,7 +416,6 @@ class JournalSource(ChildProcess):
         self._received = ReceiveBuffer(_LONGEST_ENTRY)
 
     def fileno(self) -> int:
-        """Return the pipe's file descriptor."""
         return self.output
 
     def messages(self) -> Iterator[KernelMessage]:
@@ -430,7 +429,6 @@ class JournalSource(ChildProcess):
                 yield message
 
     def close(self) -> None:
-        """End the child."""
         self.end()
 
 

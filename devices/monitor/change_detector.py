@@ -185,7 +185,6 @@ class FlappingDetector:
         return over
 
     def due_ns(self) -> int | None:
-        """Return the earliest end of an episode on the session clock."""
         return min((episode.last_ns + _WINDOW_NS for episode in self._episodes.values()), default=None)
 
 
@@ -224,7 +223,6 @@ class PlugLogger:
         self._log(device, LogKind.UNPLUGGED, f"unplugged{where} after {after}", **detail)
 
     def flapping(self, episode: FlappingEpisode) -> None:
-        """Log flapping of a device or hub."""
         within_s = round(episode.lasted_s, 3)
         reason = f"{FLAPS}: unplugged {episode.unplugs} times in {max(1, round(within_s))} s"
         self._record(
@@ -267,7 +265,6 @@ class PlugLogger:
         )  # fmt: skip
 
     def hub_plugged(self, hub: UsbHub) -> None:
-        """Log a hub's plug."""
         reason = f"plugged into port {hub.port}, {hub.ports} ports"
         self._record(hub.port, LogKind.HUB_PLUGGED, reason, name=hub.name, ports=hub.ports, link_bps=hub.link_bps)
 

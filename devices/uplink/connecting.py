@@ -76,7 +76,6 @@ class Deadline:
         return cls(time.monotonic() + seconds, stop, min(STEP_S, seconds))
 
     def step(self) -> "Deadline":
-        """Return the deadline of a step that begins now."""
         return Deadline(min(self.until, time.monotonic() + self.step_s), self.stop, self.step_s)
 
     def share(self, count: int) -> "Deadline":

@@ -188,7 +188,6 @@ def _locate(folder: Path) -> tuple[Path, Recording | None]:
 
 
 def read_unfinished(folder: Path) -> Package:
-    """Return the recording in a work folder."""
     try:
         begun = read_begun(folder)
         uuid, title, started_at, copy, part = begun.uuid, begun.title, begun.started_at, begun.copy, begun.part

@@ -38,7 +38,6 @@ type RawRecording = dict[str, Any]  # recording.json as plain JSON: fields of a 
 
 
 def read_raw_recording(draft: PackageDraft) -> RawRecording:
-    """Return the description of the package."""
     raw: RawRecording = msgspec.json.decode(draft.read(RECORDING_FILE))
     return raw
 

@@ -211,7 +211,6 @@ class PackageDraft:
         return self.payload[path]
 
     def drop(self, path: str) -> None:
-        """Remove an added file."""
         (self.new / path).unlink()
         del self.payload[path], self.sizes[path], self._copied[path]
         self._added.remove(path)

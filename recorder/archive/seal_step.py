@@ -47,7 +47,6 @@ class Seal:
 
     @property
     def options(self) -> SealOptions:
-        """The derived files to make."""
         return self.work.begun.context.wishes or SealOptions()
 
     def attempt[Made](self, name: str, make: Callable[[], Made]) -> Made | None:
@@ -69,7 +68,6 @@ class Seal:
         return None
 
     def derived(self, recording: Recording) -> DerivedRecord:
-        """Return the record of the derived files."""
         slides = [chapter for chapter in recording.chapters if chapter.source == "slide"]
         return DerivedRecord(
             slides=len(slides),

@@ -77,7 +77,6 @@ class PreviewViewer(ClientChannel):
 
     @property
     def is_sending(self) -> bool:
-        """Whether bytes wait to be sent."""
         return bool(self._sending)
 
     def due_in_s(self, small: NumberedFrame | None, now_s: float) -> float | None:
@@ -87,7 +86,6 @@ class PreviewViewer(ClientChannel):
         return max(0.0, self._due_s - now_s)
 
     def show(self, number: int, jpeg: bytes, every_s: float, now_s: float) -> None:
-        """Send the JPEG of frame `number`."""
         self._number = number
         # The rate holds on average: a late frame does not delay the next.
         self._due_s = max(self._due_s + every_s, now_s - every_s)

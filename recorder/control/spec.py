@@ -129,7 +129,6 @@ STDIN, STDOUT, STDERR = 0, 1, 2
 
 
 def flush_output() -> None:
-    """Flush Python's buffers."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

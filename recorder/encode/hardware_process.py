@@ -294,7 +294,6 @@ class HardwareStream:
         return packets
 
     def close(self) -> None:
-        """End the process and x264."""
         self._process.close()
         if self.by_x264 is not None:
             self.by_x264.close()

@@ -49,8 +49,6 @@ class EncodeFrame(msgspec.Struct, frozen=True, tag="give"):
 
 
 class HardwarePacket(msgspec.Struct, frozen=True):
-    """An encoded frame."""
-
     pts: int
     dts: int
     data: bytes

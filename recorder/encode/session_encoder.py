@@ -191,6 +191,5 @@ class SessionEncoder:
         return EncoderLine(name=choice.kind.value, why=choice.why, reason=self._reason) if choice else None
 
     def facts(self) -> dict[str, object]:
-        """Return the encoder's fields for the event log."""
         line = self.line()
         return {"encoder": line.name, "encoder_why": line.why, "encoder_reason": line.reason} if line else {}

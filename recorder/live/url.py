@@ -99,7 +99,6 @@ class RtmpUrl(msgspec.Struct, frozen=True, tag="rtmp"):
 
     @property
     def where(self) -> str:
-        """Host and port."""
         return format_host(self.host, self.port)
 
     @property
@@ -185,7 +184,6 @@ class SrtUrl(msgspec.Struct, frozen=True, tag="srt"):
 
     @property
     def where(self) -> str:
-        """Host and port."""
         return format_host(self.host, self.port) if self.host else f"port {self.port}"
 
     @property
@@ -267,7 +265,6 @@ class FolderUrl(msgspec.Struct, frozen=True, tag="file"):
 
     @property
     def where(self) -> str:
-        """The folder."""
         return self.path
 
 

@@ -277,7 +277,6 @@ class RateControl:
 
     @property
     def following(self) -> Mapping[str, LinkState]:
-        """The link state of each destination."""
         return {name: link.following for name, link in self._links.items()}
 
     def update(self, samples: Mapping[str, LinkSample]) -> str:

@@ -55,7 +55,6 @@ class Marks:
 
     @property
     def all(self) -> tuple[Mark, ...]:
-        """All marks so far."""
         with self._lock:
             return tuple(self._marks)
 

@@ -48,7 +48,6 @@ def set_made(container: OutputContainer, at: datetime) -> None:
 
 
 def copy_made(template: InputContainer, container: OutputContainer) -> None:
-    """Copy the creation time of `template`."""
     if (made := template.metadata.get(_MADE)) is not None:
         container.metadata[_MADE] = made
 

@@ -53,7 +53,6 @@ def whole_boxes(descriptor: int, position: int, size: int) -> Iterator[Box]:
 
 
 def read_content(descriptor: int, box: Box) -> bytes:
-    """Return a box's content from a file."""
     return os.pread(descriptor, box.end - box.content, box.content)
 
 

@@ -192,7 +192,6 @@ def _dropped(_content: bytes) -> BoxParts:
 
 
 def track_of(trak: bytes) -> int:
-    """Return a track's number."""
     return header_number(find_box(trak, b"tkhd"))
 
 

@@ -284,7 +284,6 @@ def premis_lines(events: Iterable[PremisEvent]) -> bytes:
 
 
 def software_agent(version: str) -> LinkingAgent:
-    """Return Liput as the executing program."""
     return LinkingAgent(
         agent_type="software", agent_name="Liput", agent_version=version, linking_agent_role="executing program"
     )

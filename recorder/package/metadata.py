@@ -230,7 +230,6 @@ class PartFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def end_s(self) -> float:
-        """The end in media time."""
         return self.offset_s + self.duration_s
 
 
@@ -301,12 +300,10 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def of_session(self) -> str:
-        """The UUID of the session."""
         return self.session or self.uuid
 
     @property
     def part_numbers(self) -> frozenset[int]:
-        """The numbers of the parts in this package."""
         return frozenset(part.part for part in self.parts) | {self.part}
 
 
@@ -421,8 +418,6 @@ class Package(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProblemKind(StrEnum):
-    """Kinds of problems of a file in a package."""
-
     CHANGED = "changed"
     MISSING = "missing"
     EXTRA = "extra"

@@ -35,7 +35,6 @@ class FrameFanout:
         return wanted_ns is not None and self._clock.now_ns() - wanted_ns <= LOOKED_S * NANOSECONDS
 
     def offer(self, name: str, picture: av.VideoFrame) -> None:
-        """Pass on a frame of the input called `name`."""
         if self.thins_previews:
             now_ns = self._clock.now_ns()
             if now_ns < self._due_ns.get(name, 0):

@@ -64,7 +64,6 @@ class Timeline:
         return max(0, self.position_ns() - self.origin_ns)
 
     def now_ns(self) -> int:
-        """Return the current program time."""
         if not self._has_started:
             return 0
         if self.live:

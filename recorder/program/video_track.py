@@ -66,7 +66,6 @@ class FrameCounts:
         return self.late + self.not_taken
 
     def since(self, before: "FrameCounts") -> "FrameCounts":
-        """Return the counts since `before`."""
         return FrameCounts(*(now - then for now, then in zip(astuple(self), astuple(before), strict=True)))
 
 

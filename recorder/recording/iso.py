@@ -103,7 +103,6 @@ class IsoRecording:
 
     @property
     def frames(self) -> int:
-        """The number of written frames."""
         return sum(writer.frames for writer in self._writers)
 
     @property

@@ -210,7 +210,6 @@ class Replica:
 
     @property
     def is_closing(self) -> bool:
-        """Whether `close` was called."""
         return self._closer is not None
 
     @property

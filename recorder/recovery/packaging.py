@@ -64,7 +64,6 @@ class PartMedia:
         return sum(file.bytes for file in self.files)
 
     def evidence(self) -> PartEvidence:
-        """Return the facts for `rebuild`."""
         begun = self.work.begun
         duration_s, written_at = 0.0, None
         if self.playable:
@@ -367,7 +366,6 @@ class SessionPackager:
         work.release()
 
     def archive_of(self, work: WorkFolder) -> Archive:
-        """Return a work folder's archive."""
         return next(archive for archive in self.archives if archive.root == work.archive_root)
 
 

@@ -59,7 +59,6 @@ class RecorderSpan:
         return None
 
     def of(self, kind: str) -> Iterator[Event]:
-        """Yield its events of one kind."""
         return (event for event in self.events if event.kind == kind)
 
 

@@ -32,7 +32,6 @@ class UnfinishedSession:
 
     @property
     def begun(self) -> Begun:
-        """The session's `begun.json`."""
         return self.parts[0].begun
 
     @property

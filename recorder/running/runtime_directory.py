@@ -151,7 +151,6 @@ class RecorderFolder:
         self.remove()
 
     def remove(self) -> None:
-        """Remove the folder."""
         shutil.rmtree(self.path, ignore_errors=True)
 
 

@@ -50,7 +50,6 @@ class ConferenceHook(SessionHook):
             emit("conference-lost", "camera", error.message, reason="settings", hint=error.hint)
 
     def arm(self, program: ArmedProgram) -> None:
-        """Make video and audio of the conference."""
         if self._plan is None:
             return
         from recorder.features.conference.camera import ConferenceCamera

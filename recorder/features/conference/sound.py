@@ -93,7 +93,6 @@ _FAILURES = {
 
 
 def playback_error(code: str, sink: str) -> ConferenceError:
-    """Return the error for the child's code."""
     if code not in _FAILURES:
         ended = "the player of the virtual microphone has ended"
         return ConferenceError("failed", ended, hint="please report this")

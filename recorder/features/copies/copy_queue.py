@@ -108,7 +108,6 @@ class CopyLedger:
         self._path = path or state_folder() / LEDGER_FILE
 
     def rows(self) -> dict[tuple[str, str], CopyRecord]:
-        """Return all rows by package and target."""
         return {(row.package, row.target): row for row in self._read(CopyRecord, "SELECT * FROM copies")}
 
     def row(self, package: str, target: str) -> CopyRecord:
@@ -126,7 +125,6 @@ class CopyLedger:
             connection.executemany(f"INSERT OR IGNORE INTO copies {columns} VALUES (?, ?, ?, ?, ?, ?)", rows)  # noqa: S608 - ours
 
     def put(self, row: CopyRecord | PlaceFailure | KnownPlace) -> None:
-        """Add a row to its table, or replace it."""
         values = msgspec.to_builtins(row)
         marks = ", ".join(f":{name}" for name in values)
         command = f"REPLACE INTO {_TABLE_OF[type(row)]} ({', '.join(values)}) VALUES ({marks})"  # noqa: S608 - ours
@@ -264,7 +262,6 @@ class CopyQueue:
         }
 
     def every(self) -> list[Path]:
-        """Return the folders of all packages."""
         return [folder for root in self.roots for folder in package_folders(root)]
 
     def count_waiting(self) -> dict[str, int]:

@@ -88,7 +88,6 @@ class FolderTarget(Target):
                 return []
 
     def walk(self, path: str) -> tuple[dict[str, int], list[str]]:
-        """Return all files below `path`."""
         with self._translated():
             try:
                 with open_beneath(self._root, path) as here:
@@ -147,7 +146,6 @@ class FolderTarget(Target):
                 self._disk.make_folder(path)
 
     def remove(self, path: str) -> None:
-        """Remove one file."""
         with self._translated(), self._held_path(path) as file:
             self._disk.unlink(file)
 

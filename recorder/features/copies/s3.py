@@ -287,7 +287,6 @@ class S3Target(Target):
         return sorted(prefix.rstrip("/").rpartition("/")[2] for prefix in found["common_prefixes"])
 
     def walk(self, path: str) -> tuple[dict[str, int], list[str]]:
-        """Return the objects below `path`."""
         with self._translated():
             pages = obstore.list(self._store, path or None, chunk_size=1000)
             found = {meta["path"].removeprefix(f"{path}/"): meta["size"] for page in pages for meta in page}
@@ -312,7 +311,6 @@ class S3Target(Target):
             return self._parts.send(path, source, size, flow, from_start=from_start)
 
     def remove(self, path: str) -> None:
-        """Remove one object."""
         with self._translated():
             obstore.delete(self._store, path)
 

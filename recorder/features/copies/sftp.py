@@ -87,7 +87,6 @@ class SftpTarget(Target):
         return sorted(name for name, kind, _ in self._entries(path) if kind == stat.S_IFDIR)
 
     def walk(self, path: str) -> tuple[dict[str, int], list[str]]:
-        """Return all files below `path`."""
         files: dict[str, int] = {}
         others: list[str] = []
         waiting = [""]
@@ -119,7 +118,6 @@ class SftpTarget(Target):
             return []
 
     def read(self, path: str, bytes_: int) -> Iterator[bytes]:
-        """Yield the content of a file."""
         file = self._do(self._sftp.open(self._at(path), "rb"))
         try:
             done = 0
@@ -173,7 +171,6 @@ class SftpTarget(Target):
             return 0
 
     def remove(self, path: str) -> None:
-        """Remove one file."""
         self._do(self._sftp.remove(self._at(path)))
 
     def begin(self, place: str, uuid: str) -> str:

@@ -96,7 +96,6 @@ class CopyReason(StrEnum):
     # fmt: on
 
     def __new__(cls, word: str, said: str, hint: str) -> Self:
-        """Make the reason of that word."""
         reason = str.__new__(cls, word)
         reason._value_ = word
         reason.said = said

@@ -176,7 +176,6 @@ def _with_state(
 
 
 def current_role(request: Request) -> str:
-    """Return the role that has the request now."""
     return request.dispositions[-1].to if request.dispositions else request.procedure.roles[0]
 
 

@@ -101,8 +101,6 @@ _LOCK = ".lock"
 
 
 class Dossier:
-    """The folder of one request."""
-
     def __init__(self, folder: Path, disk: DurableFiles | None = None, office: Office | None = None) -> None:
         """`office` has the working hours for the text file."""
         self.folder = folder

@@ -24,7 +24,6 @@ class LoadHook(SessionHook):
         self._armed: tuple[LoadShedder, Callable[[], FrameCounts]] | None = None
 
     def arm(self, program: ArmedProgram) -> None:
-        """Take the encoder and the viewers."""
         if program.video.x264_params is not None:
             return
         from recorder.features.load_shedding.load_shedder import LoadShedder
@@ -35,7 +34,6 @@ class LoadHook(SessionHook):
         self._armed = shedder, program.counts
 
     def describe(self, status: SessionStatus) -> SessionStatus:
-        """Add the load and the steps in force."""
         if self._armed is None:
             return status
         shedder, counts = self._armed

@@ -52,7 +52,6 @@ class SheddingPolicy:
 
     @property
     def taken(self) -> Sequence[SheddingStep]:
-        """The steps in force, in order."""
         return self._taken
 
     def update(self, at_s: float, behind_s: float, busy: float) -> Sequence[StepChange]:

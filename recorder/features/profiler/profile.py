@@ -301,7 +301,6 @@ class StageProfile(SessionHook):
         self._task.start()
 
     def attach(self, emit: Emit) -> None:
-        """Report to `emit`."""
         self._emit = emit
 
     def hear(self, event: Event) -> None:
@@ -334,7 +333,6 @@ class StageProfile(SessionHook):
         )
 
     def figures(self) -> StageFigures:
-        """Return the CPU until now."""
         self._look(with_children=True)
         with self._looking:
             spent = self._spent.copy()

@@ -273,7 +273,6 @@ class ReportView:
 
     @property
     def chapters(self) -> Limited[tuple[str, str]]:
-        """Chapters: time and title."""
         chapters = self.recording.chapters
         shown = [(clock_text(round(one.start_s)), shortened(one.title, _LONGEST_CHAPTER)) for one in chapters]
         return _limited(shown, MOST_CHAPTERS)
@@ -296,7 +295,6 @@ class ReportView:
 
     @property
     def digests(self) -> Limited[tuple[str, str]]:
-        """Checksums of the media."""
         return _limited(list(self._material.digests.items()), MOST_DIGESTS)
 
 

@@ -18,17 +18,14 @@ class ReportStep(SealStep):
     """Adds the report, and before it the thumbnails sheet and the levels of its plot."""
 
     def plan(self, options: SealOptions, settings: Settings, program: PlannedProgram) -> SealOptions:  # noqa: ARG002
-        """Return `options` with those of the report."""
         return msgspec.structs.replace(options, report=report_options(settings.report))
 
     def add_payload(self, seal: Seal, recording: Recording) -> None:
-        """Write the thumbnails sheet and the sound levels for the report."""
         if seal.options.report is not None:
             seal.attempt("thumbnails", lambda: _write_sheet(seal, recording))
             seal.attempt("levels", lambda: _write_levels(seal, recording))
 
     def add_tags(self, seal: Seal, recording: Recording) -> None:  # noqa: ARG002 - the report reads the files
-        """Write the report."""
         options = seal.options.report
         if options is not None:
             reason = seal.attempt("report", lambda: _write_report(seal, options))

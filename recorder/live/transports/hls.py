@@ -95,7 +95,6 @@ class HlsPlaylist:
         return gone
 
     def text(self) -> str:
-        """Return the playlist in HLS syntax."""
         lines = ["#EXTM3U", "#EXT-X-VERSION:6", f"#EXT-X-TARGETDURATION:{self.target_s}"]
         lines.append(f"#EXT-X-MEDIA-SEQUENCE:{self.segments[0].number if self.segments else 0}")
         if self.discontinuities:

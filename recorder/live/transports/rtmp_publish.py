@@ -68,7 +68,6 @@ class LibavLog(logging.Handler):
         self.not_resolved = False
 
     def enter(self, step: str) -> None:
-        """Begin the next step."""
         self.step = step
         self.blocking_since = self.live_since = time.monotonic()
         if step in {"connect", "live"}:
@@ -76,7 +75,6 @@ class LibavLog(logging.Handler):
         self._report(step)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Evaluate one line of the log."""
         line = record.getMessage()
         for beginning, step in _STEPS:
             if line.startswith(beginning):

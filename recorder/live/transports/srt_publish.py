@@ -206,7 +206,6 @@ class _Stream:
         self._arrived_s = 0.0
 
     def write(self, data: bytes) -> int:
-        """Collect the muxer's output."""
         self._data += data
         return len(data)
 

@@ -102,7 +102,6 @@ class SrtRateLimiter:
         return max(0.0, -self._allowance_bits / bps)
 
     def add_sent(self, size: int) -> None:
-        """Count a sent message of `size` bytes."""
         self._given_bits += size * 8
         self._allowance_bits -= size * 8
 
