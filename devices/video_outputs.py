@@ -105,8 +105,12 @@ class VideoOutputWriter:
             self._set_rate(rate)
             self._tells_usage = self._subscribe()
             # v4l2loopback takes `write`, as ffmpeg does it; vivid's output does not.
-            if not info.is_loopback:
-                self._map_buffers()
+            count = 0 if info.is_loopback else self._request_buffers(BUFFER_COUNT)
+            for index in range(count):
+                buffer = _buffer(index)
+                fcntl.ioctl(self._fd, v4l2.VIDIOC_QUERYBUF, buffer)
+                self._maps.append(mmap.mmap(self._fd, buffer.length, offset=buffer.m.offset))
+                self._free.append(index)
         except OSError as error:
             self.close()
             # v4l2loopback refuses a second writer with EINVAL.
@@ -161,8 +165,7 @@ class VideoOutputWriter:
         """Keep it a camera with its last frame after `close`, if the driver can."""
         with contextlib.suppress(OSError):
             for answer in query_controls(self._fd):
-                name = answer.name.decode("utf-8", "replace")
-                if name in _STAYS:
+                if answer.name.decode("utf-8", "replace") in _STAYS:
                     write_value(self._fd, answer, KINDS[answer.type], 1)
 
     @property
@@ -208,13 +211,6 @@ class VideoOutputWriter:
         os.close(self._fd)
 
     # Buffers, for drivers without `write`
-
-    def _map_buffers(self) -> None:
-        for index in range(self._request_buffers(BUFFER_COUNT)):
-            buffer = _buffer(index)
-            fcntl.ioctl(self._fd, v4l2.VIDIOC_QUERYBUF, buffer)
-            self._maps.append(mmap.mmap(self._fd, buffer.length, offset=buffer.m.offset))
-            self._free.append(index)
 
     def _request_buffers(self, count: int) -> int:
         request = v4l2.Requestbuffers()

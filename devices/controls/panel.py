@@ -86,8 +86,7 @@ def menu_entries(fd: int, answer: Any) -> Iterator[tuple[int, str]]:
             if error.errno not in REFUSED:
                 raise
             continue
-        is_text = answer.type == v4l2.CTRL_TYPE_MENU
-        yield index, entry.name.decode("utf-8", "replace") if is_text else str(entry.value)
+        yield index, entry.name.decode("utf-8", "replace") if answer.type == v4l2.CTRL_TYPE_MENU else str(entry.value)
 
 
 def read_value(fd: int, answer: Any, *, default: bool = False) -> ControlValue | None:

@@ -65,9 +65,8 @@ def _check_governor(controls: Controls, control: Control, wanted: Mapping[str, C
     is_inactive = control.inactive or governor.name in wanted
     governing = wanted.get(governor.name, governor.value)
     if is_inactive and not is_manual(control, {governor.name: governing}):
-        now = governor.show(governing)
         raise UsageError(
-            f"{control.name} is set by the camera itself while {governor.name} is {now}",
+            f"{control.name} is set by the camera itself while {governor.name} is {governor.show(governing)}",
             hint=f'set both: "{governor.name}={manual_text(control, governor)}" "{control.name}=..."',
         )
 
@@ -103,8 +102,7 @@ def set_one(panel: ControlPanel, control: Control, value: ControlValue) -> list[
     """Set one control unless it has that value; return the change, if any. Raises DeviceError."""
     if control.value is not None and control.value == value:
         return []
-    after = panel.set(control, value)
-    return [describe_change(control, after)]
+    return [describe_change(control, panel.set(control, value))]
 
 
 def describe_change(control: Control, value: ControlValue, problem: str | None = None) -> ControlChange:

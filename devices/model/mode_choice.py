@@ -137,8 +137,7 @@ def _in_order(candidates: Sequence[_Candidate], wanted: PictureRequirements) -> 
 def _runner_up(
     loser: _Candidate, best: _Candidate | None, wanted: PictureRequirements, usable_bps: int | None
 ) -> RunnerUp:
-    reason = ", ".join(_reasons(loser, best, wanted, usable_bps)) or "no better"
-    return loser.mode, loser.rate, reason
+    return loser.mode, loser.rate, ", ".join(_reasons(loser, best, wanted, usable_bps)) or "no better"
 
 
 def _reasons(

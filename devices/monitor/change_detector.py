@@ -397,8 +397,7 @@ class ChangeDetector:
             since_ns, at_least = self._since.pop(key)
             self._count(device, max(1, unplugs.get(device.port or "", 1)))
             if not self._flapping.episode(device.id):
-                seconds = (self._clock.now_ns() - since_ns) / NANOSECONDS
-                self._lines.unplugged(device, seconds, at_least=at_least)
+                self._lines.unplugged(device, (self._clock.now_ns() - since_ns) / NANOSECONDS, at_least=at_least)
             yield ChangeKind.UNPLUGGED, key, self._shown.get(key, device), self._shown.get(key)
 
     def _count_unseen(

@@ -71,8 +71,7 @@ class KnownDevices:
         """Mark a known device as possibly swapped, with the reason; None clears the mark."""
         known = self._known.get(device_id)
         if known and known.swapped != swapped:
-            at = now if swapped else None
-            self._set(device_id, msgspec.structs.replace(known, swapped=swapped, swapped_at=at))
+            self._set(device_id, msgspec.structs.replace(known, swapped=swapped, swapped_at=now if swapped else None))
             self._marked.add(device_id)
 
     def swapped(self) -> dict[str, KnownDevice]:
@@ -114,8 +113,7 @@ class KnownDevices:
 
 def most_recent(known: KnownById) -> dict[str, KnownDevice]:
     """Return the MAX_KNOWN_DEVICES entries seen last."""
-    ordered = sorted(known.items(), key=lambda item: item[1].last_seen, reverse=True)
-    return dict(ordered[:MAX_KNOWN_DEVICES])
+    return dict(sorted(known.items(), key=lambda item: item[1].last_seen, reverse=True)[:MAX_KNOWN_DEVICES])
 
 
 def confirm(store: StateFile[dict[str, KnownDevice]], device_ids: Collection[str]) -> list[str]:

@@ -95,14 +95,9 @@ class Iperf3Control:
     def agree(self, wanted: Mapping[str, object], patience: Deadline) -> None:
         """Agree on a test; the server then waits for its streams. Raises NetworkError and Cancelled."""
         self._say(self.cookie, patience)
-        self._expect(Iperf3State.PARAM_EXCHANGE, patience)
+        self.expect(Iperf3State.PARAM_EXCHANGE, patience)
         self._say(_message(wanted), patience)
-        self._expect(Iperf3State.CREATE_STREAMS, patience)
-
-    def wait_until_running(self, patience: Deadline) -> None:
-        """Wait until the server has all streams. Raises NetworkError and Cancelled."""
-        self._expect(Iperf3State.TEST_START, patience)
-        self._expect(Iperf3State.TEST_RUNNING, patience)
+        self.expect(Iperf3State.CREATE_STREAMS, patience)
 
     def look(self) -> None:
         """Raise NetworkError where the server ends a running test."""
@@ -148,7 +143,8 @@ class Iperf3Control:
         with suppress(OSError):  # the reason may have come before
             self._channel.send_all(words, patience.step())
 
-    def _expect(self, state: Iperf3State, patience: Deadline) -> None:
+    def expect(self, state: Iperf3State, patience: Deadline) -> None:
+        """Wait for a state of the server. Raises NetworkError and Cancelled."""
         said = self._read(1, patience, has_begun=state is not Iperf3State.PARAM_EXCHANGE)
         if said != _byte(state):
             raise self._trouble(said)
@@ -263,7 +259,8 @@ def _running(
     wanted = traffic_parameters(budget.streams, seconds, down=down)
     with ExitStack() as opened, _agreed(way, wanted, patience) as control:
         channels = _streams(way, budget.streams, control.cookie, patience, opened)
-        control.wait_until_running(patience)
+        control.expect(Iperf3State.TEST_START, patience)
+        control.expect(Iperf3State.TEST_RUNNING, patience)  # now the server has all streams
 
         makers = [partial(_stream, control, channel, sends=not down) for channel in channels]
 

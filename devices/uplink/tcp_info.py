@@ -51,11 +51,10 @@ def tcp_info(connection: socket.socket) -> TcpInfo:
 
     rtt_us, acknowledged = field("I", _RTT), field("Q", _BYTES_ACKED)
     mss, unacked, sacked, lost, again = (field("I", place) or 0 for place in (_MSS, _UNACKED, _SACKED, _LOST, _RETRANS))
-    behind_a_gap = sacked * mss
     return TcpInfo(
         None if rtt_us is None else rtt_us / 1_000_000,
         acknowledged,
-        None if acknowledged is None else acknowledged + behind_a_gap,
+        None if acknowledged is None else acknowledged + sacked * mss,
         field("Q", _BYTES_SENT),
         field("Q", _BYTES_RETRANS),
         field("I", _WINDOW),

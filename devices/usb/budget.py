@@ -212,8 +212,7 @@ def _bulk_predictions(
     left = (room or 0) * (1 - _PERIODIC * min(least, 1.0))
     if bulk and len(claims) > 1 and room is not None and needs > left:
         wants = f"they need {needs / 1e6:.0f} Mbit/s and reserve nothing, {left / 1e6:.0f} are left"
-        says = f"may not fit on {bus.name} at once: {wants}"
-        yield _prediction("may-not-fit", bus, bulk, least, most, says)
+        yield _prediction("may-not-fit", bus, bulk, least, most, f"may not fit on {bus.name} at once: {wants}")
 
 
 def _prediction(
