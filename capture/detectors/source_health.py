@@ -105,9 +105,6 @@ class FaultHysteresis:
             self._tracker.clear(self._fault)
 
 
-_LISTENER = "telling others of its health"
-
-
 class DetectorGuard:
     """Runs the detectors of a device; thread-safe. Faults stay as a failed detector saw them last."""
 
@@ -135,7 +132,7 @@ class DetectorGuard:
             try:
                 on_change(change)
             except Exception as error:
-                self._tell(_LISTENER, error)
+                self._tell("telling others of its health", error)
 
         return told
 

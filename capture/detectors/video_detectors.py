@@ -361,8 +361,7 @@ class FreezeDetector:
         else:
             exact = same_s >= self._frozen_s
             since_ns = same_ns if exact else nearly_ns
-            reason = self._reason((captured_ns - since_ns) / NANOSECONDS)
-            self._latch.bad(reason, began_ns=since_ns, exact=exact)
+            self._latch.bad(self._reason((captured_ns - since_ns) / NANOSECONDS), began_ns=since_ns, exact=exact)
 
     def _compare(self, payload: object, captured_ns: int) -> None:
         compressed = payload if isinstance(payload, bytes) and len(payload) < self._picture_size else None

@@ -64,5 +64,4 @@ class FramePacker:
         self._scaler = VideoReformatter()
 
     def pack(self, picture: av.VideoFrame) -> memoryview:
-        packed = self._scaler.reformat(picture, format=self._format, threads=1)
-        return memoryview(packed.to_ndarray().reshape(-1))
+        return memoryview(self._scaler.reformat(picture, format=self._format, threads=1).to_ndarray().reshape(-1))

@@ -69,8 +69,7 @@ def plane_views(frame: av.VideoFrame) -> tuple[Plane, ...]:
     sizes = [(frame.width, frame.height), chroma, chroma]
     views = []
     for plane, (width, height) in zip(frame.planes, sizes, strict=False):
-        samples = np.frombuffer(plane, np.uint8)
-        views.append(samples.reshape(-1, plane.line_size)[:height, :width])
+        views.append(np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:height, :width])
     return tuple(views)
 
 

@@ -53,8 +53,7 @@ class DeviceSelector:
             return camera, context.watcher.video(camera, device)
 
         meant = first_role(self._first_listing()[1]) if word is None else word
-        note = "Picture" if word is None else None
-        return self._chosen(chosen, note, meant, DeviceKind.CAMERA, find, make)
+        return self._chosen(chosen, "Picture" if word is None else None, meant, DeviceKind.CAMERA, find, make)
 
     def sound(self, chosen: ChosenSources, word: str | None) -> ChosenSource[AudioSource]:
         """Return the sound input for `word`, also of a sound server; without a word the best, now or later."""

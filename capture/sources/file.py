@@ -210,8 +210,7 @@ class FileVideoSource(VideoSource):
             self._matrix = matrix = matrix_of(context.colorspace, context.height)
             self._decoders = SizeCache(size, lambda shown: FrameConverter(*_turned(shown, quarters), matrix).convert)
             payloads = _decoded(file, stream, _copying(stream, self._at_ns) if self.coded else None)
-        timed = _timed(payloads, file, stream, round(NANOSECONDS / rate))
-        self._delivery = _Delivery(self._pace, "video", timed)
+        self._delivery = _Delivery(self._pace, "video", _timed(payloads, file, stream, round(NANOSECONDS / rate)))
         return VideoFormat(*size, rate, self._matrix)
 
     def read(self, timeout_s: float) -> Frame | None:

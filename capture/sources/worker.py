@@ -331,8 +331,7 @@ class SourceWorker[Item, Opened: VideoFormat | None]:
         self._release()
         outage, error = self.outage, self._translated(raised)
         if outage is not None:
-            kind = outage_kind(error, outage.kind)
-            changed = replace(outage, kind=kind, reason=error.message, hint=error.hint)
+            changed = replace(outage, kind=outage_kind(error, outage.kind), reason=error.message, hint=error.hint)
             self._enter(SourceState.REFUSED, changed)
             if error is not raised and error.message != outage.reason:
                 self._events.lost(changed)

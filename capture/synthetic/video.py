@@ -36,9 +36,8 @@ class SyntheticVideo(VideoSource):
         self._number = 0
 
     def open(self) -> VideoFormat:
-        rate = self._format.rate
         self._painters = SizeCache(
-            (self._format.width, self._format.height), lambda shown: SyntheticPainter(*shown, rate)
+            (self._format.width, self._format.height), lambda shown: SyntheticPainter(*shown, self._format.rate)
         )
         return self._format
 
@@ -85,17 +84,15 @@ class SyntheticPainter:
         self._turn = 1 - self._turn
         planes = self._views[self._turn]
         seconds = number / self._rate
-        self._put_slide(planes, int(seconds / SLIDE_SECONDS) % len(SLIDES))
+        slide = int(seconds / SLIDE_SECONDS) % len(SLIDES)
+        if self._shown[self._turn] != slide:
+            copy_planes(self._slide(slide), planes)
+            self._shown[self._turn] = slide
         self._put_speaker(planes, float(seconds), number)
         self._clock.write(planes[0], int(seconds * 1000), number)
         write_number(planes[0], number)
         write_lamp(planes[0], lit=is_lit(number, self._rate))
         return tag_frame(self._frames[self._turn], ColorMatrix.BT601)
-
-    def _put_slide(self, planes: tuple[Plane, ...], slide: int) -> None:
-        if self._shown[self._turn] != slide:
-            copy_planes(self._slide(slide), planes)
-            self._shown[self._turn] = slide
 
     def _slide(self, slide: int) -> tuple[Plane, ...]:
         if slide not in self._slides:
