@@ -191,8 +191,7 @@ class ArchiveIndex:
         return read
 
     def _read_month(self, connection: sqlite3.Connection, month: str, folders: list[Path]) -> int:
-        rows = connection.execute("SELECT name, stamp FROM packages WHERE month = ?", (month,))
-        known: dict[str, str] = dict(rows)
+        known: dict[str, str] = dict(connection.execute("SELECT name, stamp FROM packages WHERE month = ?", (month,)))
         there: list[str] = []
         read = 0
         for folder in folders:

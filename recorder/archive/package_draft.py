@@ -173,8 +173,7 @@ class PackageDraft:
         self.new = version_path(folder, names.NEW)
         self.is_wanted = True
         """Whether it replaces the package in the end."""
-        files = fixity.walk(folder)[0]
-        self.sizes = {path: size for path, size in files.items() if path.startswith(bag.PAYLOAD)}
+        self.sizes = {path: size for path, size in fixity.walk(folder)[0].items() if path.startswith(bag.PAYLOAD)}
         self.payload = bag.read_manifest(read_file(folder / bag.MANIFEST_FILE))
         self._tags = bag.read_manifest(read_file(folder / bag.TAG_MANIFEST_FILE))
         self._former = {bag.TAG_MANIFEST_FILE: fixity.sha256(folder / bag.TAG_MANIFEST_FILE, ByteProgress(0, None))}

@@ -36,7 +36,7 @@ class PreviewViewer(ClientChannel):
 
     def __init__(self, connection: socket.socket, now_s: float) -> None:
         super().__init__(connection, LONGEST_REQUEST)
-        self._requests = TokenBucket(10, 2, now_s)
+        self.requests = TokenBucket(10, 2, now_s)  # as many requests are read
         self._moved_s = now_s
         self._number = 0
         self._due_s = now_s
@@ -53,10 +53,6 @@ class PreviewViewer(ClientChannel):
         if len(self._received) > LONGEST_REQUEST:  # it asks without reading answers
             raise FrameTooLong
 
-    def request_due_in_s(self, now_s: float) -> float:
-        """Return the seconds until its next request is read."""
-        return self._requests.wait_s(now_s)
-
     @property
     def has_request(self) -> bool:
         """Whether a complete line waits for an answer."""
@@ -64,11 +60,11 @@ class PreviewViewer(ClientChannel):
 
     def next_request(self, now_s: float) -> bytes | None:
         """Return its next line, None if there is none to answer now."""
-        if self._sending or self._requests.wait_s(now_s):
+        if self._sending or self.requests.wait_s(now_s):
             return None
         line = self._received.line()
         if line is not None:
-            self._requests.take()
+            self.requests.take()
         return line
 
     def is_stuck(self, now_s: float, patience_s: float) -> bool:
@@ -166,7 +162,7 @@ class PreviewServer(SocketLoop[PreviewViewer]):
         wait_s = IDLE_S if self._clients else 3600.0
         for viewer in self._clients:
             events = selectors.EVENT_WRITE if viewer.is_sending else 0
-            again_s = viewer.request_due_in_s(now_s)
+            again_s = viewer.requests.wait_s(now_s)
             if again_s:
                 wait_s = min(wait_s, again_s)
             else:

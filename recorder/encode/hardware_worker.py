@@ -139,12 +139,11 @@ class LibavCodec:
             pts, kind = picture.pts, picture.pict_type
             picture = self._reformatter.reformat(picture, format=self._pixels)
             picture.pts, picture.time_base, picture.pict_type = pts, VIDEO_TIME_BASE, kind
-        packets = self._context.encode(picture)
         return [
             HardwarePacket(
                 int(packet.pts or 0), int(packet.dts if packet.dts is not None else packet.pts or 0), bytes(packet)
             )
-            for packet in packets
+            for packet in self._context.encode(picture)
         ]
 
 

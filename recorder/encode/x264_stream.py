@@ -45,8 +45,7 @@ class PacketDurations:
             for pts in list(self._times):
                 if self._ahead and (early := pts - self._ahead) < self._first:
                     insort(self._times, early)
-        position = bisect_right(self._times, dts)
-        del self._times[:position]
+        del self._times[: bisect_right(self._times, dts)]
         return self._times[0] - dts if self._times else None
 
 

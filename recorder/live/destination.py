@@ -276,8 +276,7 @@ class LiveDestination:
         outcome = self._run_attempt(stop)
         if outcome.reason is not None and not stop.event.is_set():  # else the attempt was stopped on purpose
             self._on_failure(outcome)
-            took_s = (self._clock.now_ns() - began_ns) / NANOSECONDS
-            self._pause_s = self._backoff.after(outcome, took_s)
+            self._pause_s = self._backoff.after(outcome, (self._clock.now_ns() - began_ns) / NANOSECONDS)
 
     def _on_bug(self, error: Exception) -> None:
         """Report a bug in an attempt; the destination goes on."""

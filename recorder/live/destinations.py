@@ -171,19 +171,15 @@ class Destinations:
             try:
                 destination.put(packet)
             except Exception as error:
-                self._exclude(destination, error)
+                with self._lock:
+                    self._receiving = tuple(other for other in self._receiving if other is not destination)
+                why = as_liput_error(error).message
+                self._emit("sink-failed", destination.name, f"{destination.name} failed and gets no more: {why}")
 
     @property
     def streaming(self) -> tuple[LiveDestination, ...]:
         """The destinations that get packets now."""
         return self._receiving
-
-    def _exclude(self, broken: LiveDestination, error: Exception) -> None:
-        with self._lock:
-            self._receiving = tuple(other for other in self._receiving if other is not broken)
-        self._emit(
-            "sink-failed", broken.name, f"{broken.name} failed and gets no more: {as_liput_error(error).message}"
-        )
 
     def ending(self) -> None:
         """Start the time limit for stopping all."""

@@ -101,8 +101,7 @@ class LossReporter:
         if new <= 0 or not (final or self._told_ns is None or now_ns > self._told_ns + EVERY_NS):
             return
         self._told, self._told_ns = count, now_ns
-        message = self.sentence.format(count=new, name=self.subject)
-        self.emit(self.kind, self.subject, message, count=new, **detail)
+        self.emit(self.kind, self.subject, self.sentence.format(count=new, name=self.subject), count=new, **detail)
 
 
 AT_ONCE, PER_S = 200.0, 0.25  # the log takes this burst of one kind and subject at once, then this many a second

@@ -74,11 +74,6 @@ def can_end(kind: str, detail: Mapping[str, object]) -> bool:
     return kind in ENDED_BY or "fault" in detail
 
 
-def is_lasting(event: Event) -> bool:
-    """Return whether the fault lasts until another event, or until the session is over."""
-    return event.kind in LASTING_KINDS or can_end(event.kind, event.detail)
-
-
 def ends_fault(kind: str, subject: str, detail: Mapping[str, object], begun: tuple[str, str]) -> bool:
     """Return whether an event ends the fault `begun`, a kind and a subject."""
     begun_kind, begun_subject = begun
@@ -115,7 +110,8 @@ class ActiveFaults:
             if event.kind in HARMLESS_KINDS:
                 return
             self._all.setdefault(reason_of(*key))
-            if is_lasting(event):
+            # It lasts until another event, or until the session is over.
+            if event.kind in LASTING_KINDS or can_end(event.kind, event.detail):
                 self._open[key] = event
                 return
             # The event may come late, and the wall clock may be set back meanwhile.

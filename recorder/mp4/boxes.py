@@ -128,8 +128,7 @@ def is_closed(descriptor: int, size: int) -> bool:
 def close_head(descriptor: int, moov: Box, end: int) -> None:
     """Make one `mdat` from the start of the first `moov` to `end`. Raises OSError."""
     size = end - moov.start
-    wide = size > LARGEST_32
-    data = struct.pack(">I4sQ", 1, b"mdat", size) if wide else HEAD.pack(size, b"mdat")
+    data = struct.pack(">I4sQ", 1, b"mdat", size) if size > LARGEST_32 else HEAD.pack(size, b"mdat")
     os.pwrite(descriptor, data, moov.start)
 
 

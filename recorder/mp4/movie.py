@@ -67,14 +67,13 @@ def chapter_track(
     tables = make_box(b"stbl", sample_tables(samples, description))
     head = struct.pack(">5I", *dates, number, 0, shown) + bytes(16) + _MATRIX + bytes(8)
     edit = struct.pack(">IIiI", 1, shown, 0, 0x10000)
-    media_head = struct.pack(">4I", *dates, SCALE, samples.end)
     return make_box(
         b"trak",
         make_box(b"tkhd", _IN_MOVIE, head),
         make_box(b"edts", make_box(b"elst", VERSION_0, edit)),
         make_box(
             b"mdia",
-            make_box(b"mdhd", VERSION_0, media_head, _UNDETERMINED),
+            make_box(b"mdhd", VERSION_0, struct.pack(">4I", *dates, SCALE, samples.end), _UNDETERMINED),
             make_box(b"hdlr", _HANDLER),
             make_box(b"minf", _HEADER, _HERE, tables),
         ),

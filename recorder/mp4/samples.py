@@ -176,8 +176,7 @@ def _sync(samples: TrackSamples) -> BoxParts:
 def _shifts(samples: TrackSamples) -> BoxParts:
     if not samples.shifts.any():
         return []
-    version = VERSION_1 if samples.shifts.min() < 0 else VERSION_0
-    return make_box(b"ctts", version, _pairs(*_same(samples.shifts)))
+    return make_box(b"ctts", VERSION_1 if samples.shifts.min() < 0 else VERSION_0, _pairs(*_same(samples.shifts)))
 
 
 def _chunks(samples: TrackSamples) -> BoxParts:
@@ -206,8 +205,7 @@ def _offsets(samples: TrackSamples) -> BoxParts:
 
 def _roll_group(samples: TrackSamples) -> BoxParts:
     """Return the roll group: a decoder begins one AAC frame early for correct sound."""
-    group = struct.pack(">4sIIh", b"roll", 2, 1, -1)
     return [
-        *make_box(b"sgpd", VERSION_1, group),
+        *make_box(b"sgpd", VERSION_1, struct.pack(">4sIIh", b"roll", 2, 1, -1)),
         *make_box(b"sbgp", VERSION_0, struct.pack(">4sIII", b"roll", 1, samples.count, 1)),
     ]

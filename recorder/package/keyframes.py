@@ -127,8 +127,7 @@ def poster_of(path: Path) -> bytes | None:
             for part in POSTER_MOMENTS:
                 if found := _at(container, stream, length_s * part):
                     picture = found[1]
-                    luma = picture.reformat(width=64, height=36, format="gray").to_ndarray()
-                    if luma.mean() > BLACK_LUMA:
+                    if picture.reformat(width=64, height=36, format="gray").to_ndarray().mean() > BLACK_LUMA:
                         break
         if picture is None:
             return None

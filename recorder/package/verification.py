@@ -270,8 +270,7 @@ def verify_package(
     `decode` also decodes all media and compares them with the description. Without `payload` only names and sizes of
     `data/` are checked. `progress` gets bytes done and in all. `uncached`: see `fixity.digests`.
     """
-    validation = _Validation(folder, progress, is_ours=True, payload=payload, uncached=uncached, decode_media=decode)
-    return validation.run()
+    return _Validation(folder, progress, is_ours=True, payload=payload, uncached=uncached, decode_media=decode).run()
 
 
 def verify_any_bag(folder: Path, *, decode: bool = False, progress: Progress | None = None) -> VerificationResult:

@@ -140,14 +140,11 @@ class VideoTrack:
             return came
         spacing = self._choose_spacing(now_ns - before_ns, queue.filled)
         if spacing != self._spacing:
-            self._set_spacing(spacing)
+            interval_ns = self._nominal_ns * spacing
+            self._position_ns += interval_ns - self._interval_ns
+            self._spacing, self._interval_ns = spacing, interval_ns
+            self._thinning = frame_thinner(interval_ns) if spacing > 1 else None
         return came
-
-    def _set_spacing(self, spacing: int) -> None:
-        interval_ns = self._nominal_ns * spacing
-        self._position_ns += interval_ns - self._interval_ns
-        self._spacing, self._interval_ns = spacing, interval_ns
-        self._thinning = frame_thinner(interval_ns) if spacing > 1 else None
 
     def _choose_driver(self) -> None:
         """Change the driver if it is missing or hidden."""
@@ -235,7 +232,8 @@ class VideoTrack:
             return False
         self._has_picture = True
         pts = whole_units(at_ns, VIDEO_TIME_BASE)
-        if self._should_encode(at_ns, pts):
+        is_due = self._keyframe_is_due(pts)
+        if self._skipper is None or self._skipper.wants(self._scene.version, at_ns, self._interval_ns, is_due=is_due):
             self._encode_frame(picture, pts)
         else:
             self.counts.still += 1
@@ -244,12 +242,6 @@ class VideoTrack:
         self._position_ns = at_ns + self._interval_ns
         self._timeline.advance(Track.VIDEO, self._position_ns)
         return True
-
-    def _should_encode(self, at_ns: int, pts: int) -> bool:
-        if self._skipper is None:
-            return True
-        is_due = self._keyframe_is_due(pts)
-        return self._skipper.wants(self._scene.version, at_ns, self._interval_ns, is_due=is_due)
 
     def _encode_frame(self, picture: av.VideoFrame, pts: int) -> None:
         self._skipped = None

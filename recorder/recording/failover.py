@@ -124,7 +124,8 @@ class Failover:
                 copy.replica.begin()
         self._route()
         try:
-            self._opener.check_memory()
+            if self._task.storage.must_be_mounted:
+                self._opener.memory.check()
         except StateError as error:
             report_mounts_unknown(self._log, error)
         if self._unused_archives or self._may_change:
@@ -301,8 +302,7 @@ class Failover:
             return
         planned_s = None if self._task.planned_s is None else max(0.0, self._task.planned_s - given_s)
         was, forecast = copy.forecast.level, copy.forecast
-        media_s = given_s - float(replica.start)
-        level = forecast.update(now_ns, free, replica.file.written_bytes, media_s, planned_s)
+        level = forecast.update(now_ns, free, replica.file.written_bytes, given_s - float(replica.start), planned_s)
         if level is not None:
             report_disk_level(self._log, replica, forecast, planned_s, was=was)
         if level is DiskLevel.OVER:

@@ -354,8 +354,7 @@ class Replica:
         without a free thread.
         """
         if self._closer is None:
-            start_s = float(self.start)
-            moved = [msgspec.structs.replace(mark, media_s=mark.media_s - start_s) for mark in marks]
+            moved = [msgspec.structs.replace(mark, media_s=mark.media_s - float(self.start)) for mark in marks]
             self._marks = [mark for mark in moved if mark.media_s >= 0], title
             self._closer = DeadlineTask(self._close, "storage-close", clock=self._clock)
 

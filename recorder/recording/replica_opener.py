@@ -102,11 +102,6 @@ class ReplicaOpener:
     on_failure: Callable[[Replica, LiputError], None]  # gets each replica's fault, on any thread
     memory: MountMemory = field(default_factory=MountMemory)
 
-    def check_memory(self) -> None:
-        """Raise StateError if the disks of earlier recordings are unknown, but must be mounted."""
-        if self.task.storage.must_be_mounted:
-            self.memory.check()
-
     def begin(
         self, archive: Archive, copy: int, number: int, start: Fraction, stream_format: StreamFormat
     ) -> ReplicaOpening:

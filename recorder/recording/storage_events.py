@@ -21,8 +21,7 @@ _FAULTS = {
 
 def report_fault(emit: Emit, place: str, error: LiputError) -> None:
     """Emit the event of a disk that fails."""
-    kind = _FAULTS.get(error.why, "storage-failed")
-    emit(kind, place, error.message, hint=error.hint)
+    emit(_FAULTS.get(error.why, "storage-failed"), place, error.message, hint=error.hint)
 
 
 def report_mounts_unknown(emit: Emit, error: LiputError) -> None:
@@ -77,9 +76,8 @@ def report_disk_level(
         )
         return
     enough = f"; {_minutes(planned_s)} are still planned" if planned_s is not None else ""
-    warning = "disk-low" if level is DiskLevel.LOW else "disk-critical"
     emit(
-        warning,
+        "disk-low" if level is DiskLevel.LOW else "disk-critical",
         replica.folder,
         f"At this rate the disk of {replica.folder} is full in {_minutes(left_s)}{enough}",
         left_s=round(left_s),

@@ -91,8 +91,7 @@ def examine_part(work: WorkFolder) -> PartMedia:
     )
     files = [mend_end(path) for path in paths if holds_media(path)]
     playable = tuple(filter(has_tracks, files))
-    unplayable = tuple(file for file in files if file not in playable)
-    return PartMedia(work, playable, unplayable, work.begun.offset_s)
+    return PartMedia(work, playable, tuple(file for file in files if file not in playable), work.begun.offset_s)
 
 
 def place_by_clock(lefts: Sequence[PartMedia]) -> list[PartMedia]:

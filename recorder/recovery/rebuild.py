@@ -109,9 +109,8 @@ def rebuild_facts(
 
 
 def _facts_of_last(run: RecorderSpan, started_at: datetime) -> RecordingFacts:
-    end = run.ended.at if run.ended else started_at + timedelta(seconds=run.parts[-1].end_s)
     return RecordingFacts(
-        ended_at=end,
+        ended_at=run.ended.at if run.ended else started_at + timedelta(seconds=run.parts[-1].end_s),
         dropped=_dropped(run),
         repeated=_repeated(run),
         degraded=tuple(_reasons(run)),

@@ -126,8 +126,7 @@ class Recovery:
         works: list[WorkFolder] = []
         finisher = self._finisher(session)
         try:
-            archives = [part.archive for part in session.parts]
-            archive_with_room(_size(session), session.name, archives)
+            archive_with_room(_size(session), session.name, [part.archive for part in session.parts])
             works += (part.archive.unseal(part.folder, finisher.progress) for part in session.parts)
             return _sealed(session, [finisher.finish(works)])
         except (LiputError, OSError) as error:
@@ -237,8 +236,7 @@ def _locked(session: UnfinishedSession) -> Iterator[list[WorkFolder]]:
 def _spans(packages: Iterable[Package]) -> list[PartFacts]:
     found: list[PartFacts] = []
     for recording in (package.recording for package in packages if package.recording):
-        whole = PartFacts(part=recording.part, offset_s=0.0, duration_s=recording.duration_s)
-        found += recording.parts or [whole]
+        found += recording.parts or [PartFacts(part=recording.part, offset_s=0.0, duration_s=recording.duration_s)]
     return found
 
 

@@ -225,8 +225,7 @@ def copy_packets(
 def _all_packets(pieces: Sequence[MediaPiece]) -> Iterator[tuple[int, Packet]]:
     starts = [_track_starts(piece) for piece in pieces[1:]]
     for number, piece in enumerate(pieces):
-        ends = starts[number] if number < len(starts) else {}
-        yield from _cut(_packets(piece, from_keyframe=number > 0), ends)
+        yield from _cut(_packets(piece, from_keyframe=number > 0), starts[number] if number < len(starts) else {})
 
 
 def _lengthen_last(packet: Packet, copied: TrackCopy) -> None:

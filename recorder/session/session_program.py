@@ -96,17 +96,12 @@ class SessionProgram:
     def update(self) -> None:
         """Update the rate, and report losses, loudness and drift."""
         counts = self._video.counts  # static frames count as shown
-        self._measure_rate(seconds_now(self._clock), counts.frames + counts.still)
-        self.report_losses()
-        self._report_sound()
-
-    def _measure_rate(self, at_s: float, count: int) -> None:
+        at_s, count = seconds_now(self._clock), counts.frames + counts.still
         self._readings = [*(reading for reading in self._readings if reading[0] > at_s - RATE_S), (at_s, count)]
         first_s, first = self._readings[0]
         self.fps = (count - first) / (at_s - first_s) if at_s > first_s else 0.0
-
-    def _report_sound(self) -> None:
-        """Report loudness and drift now and then: a killed recorder cannot do so at its end."""
+        self.report_losses()
+        # Loudness and drift now and then: a killed recorder cannot report them at its end.
         now_ns = self._clock.now_ns()
         if self.sound and self._pre_roll.is_open and now_ns >= self._sound_ns + SOUND_EVERY_S * NANOSECONDS:
             self._sound_ns = now_ns

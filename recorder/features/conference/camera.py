@@ -289,8 +289,11 @@ class ConferencePainter:
         if name != self._requested:
             self._view, self._requested = self._find_view(name), name
             self.update(0.0)
-        shown = self._stage.show(self._view) if self._view else None
-        return shown or self._title()
+        if self._view and (shown := self._stage.show(self._view)):
+            return shown
+        if self._title_card is None:
+            self._title_card = self._card(self._appearance.title, "")
+        return self._title_card
 
     def _find_view(self, name: str) -> SceneView | None:
         """Return the view called `name`; None if no near input fills it."""
@@ -299,11 +302,6 @@ class ConferencePainter:
         if not self._near:
             return None
         return self._stage.view(name if name in self._layouts else SINGLE)
-
-    def _title(self) -> av.VideoFrame:
-        if self._title_card is None:
-            self._title_card = self._card(self._appearance.title, "")
-        return self._title_card
 
     def end(self) -> av.VideoFrame:
         """Return the last card."""

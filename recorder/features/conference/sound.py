@@ -94,8 +94,7 @@ _FAILURES = {
 
 def playback_error(code: str, sink: str) -> ConferenceError:
     if code not in _FAILURES:
-        ended = "the player of the virtual microphone has ended"
-        return ConferenceError("failed", ended, hint="please report this")
+        return ConferenceError("failed", "the player of the virtual microphone has ended", hint="please report this")
     message, hint = _FAILURES[code]
     return ConferenceError(code, message.format(sink=sink), hint=hint)
 

@@ -335,8 +335,7 @@ class CopyQueue:
         for other in places.values():
             if other.mark == mark and other.target != target.name and other.target in self.targets:
                 raise copy_error(CopyReason.SAME_PLACE, target.name, f'it is "{other.target}"')
-        now_s = self.clock.now().timestamp()
-        self.ledger.put_place(KnownPlace(target=target.name, url=url, mark=mark, seen_s=now_s))
+        self.ledger.put_place(KnownPlace(target=target.name, url=url, mark=mark, seen_s=self.clock.now().timestamp()))
 
     def _copy(self, folder: Path, target: Target, progress: Progress | None) -> CopyOutcome:
         package, place, name = name_of_package(folder), package_place(folder), target.name

@@ -48,8 +48,7 @@ class PackageListing:
             Problem(utf8_safe(path), "is a link or a device; a package holds files only", ProblemKind.UNSAFE)
             for path in others
         ]
-        tags = self._tag_file(bag.TAG_MANIFEST_FILE)
-        self.version = hashlib.sha256(tags).hexdigest()
+        self.version = hashlib.sha256(self._tag_file(bag.TAG_MANIFEST_FILE)).hexdigest()
         self.digests = self._entries(bag.MANIFEST_FILE) | self._entries(bag.TAG_MANIFEST_FILE)
         self.digests[bag.TAG_MANIFEST_FILE] = self.version
         self._check_further_manifests()

@@ -15,7 +15,7 @@ from recorder.disk.durable import DurableFiles
 from recorder.disk.errors import storage_errors
 from recorder.disk.mounts import whole_disk
 from recorder.disk.package_locks import package_lock
-from recorder.features.copies.package_copy import MEDIA, PackageListing, list_local, list_remote, list_whole_remote
+from recorder.features.copies.package_copy import MEDIA, list_local, list_remote, list_whole_remote
 from recorder.features.copies.target import CopyReason, Target, copy_error, refuse_archive, refuse_links, refuse_same
 from recorder.package import bag
 from recorder.package.fixity import TransferThrottle
@@ -54,7 +54,12 @@ def prune(
         # From the copy's list: a stopped attempt may have removed media here.
         media = [path for path in copy.paths if path.startswith(MEDIA)]
         left = [path for path in media if (folder / path).exists()]
-        _remove(folder, left, _fetch_text(copy, media, place, targets[0][1]), disk)
+        url = targets[0][1].url.replace(" ", "%20")  # a space ends an address there
+        fetch = "".join(
+            f"{url}/{urllib.parse.quote(f'{place}/{path}')} {copy.files[path]} {bag.encode_path(path)}\n"
+            for path in media
+        )
+        _remove(folder, left, fetch.encode(), disk)
         return sum(copy.files[path] for path in left)
 
 
@@ -78,11 +83,3 @@ def _remove(folder: Path, media: Sequence[str], fetch: bytes, disk: DurableFiles
     disk.sync(folder)
     for path in media:
         disk.unlink(folder / path)
-
-
-def _fetch_text(copy: PackageListing, media: Sequence[str], place: str, settings: CopyTarget) -> bytes:
-    url = settings.url.replace(" ", "%20")  # a space ends an address there
-    lines = (
-        f"{url}/{urllib.parse.quote(f'{place}/{path}')} {copy.files[path]} {bag.encode_path(path)}\n" for path in media
-    )
-    return "".join(lines).encode()

@@ -189,10 +189,9 @@ def _digests_to_build(here: PackageListing | None, copy: PackageListing, bad: se
 
 def _has_digest(folder: Path, path: str, wanted: str, here: PackageListing, bad: set[str]) -> bool:
     """Return whether a file has the digest `wanted`: by `verify`'s result, or by reading it."""
-    file = folder / path
     if here.digests.get(path) == wanted:
         return path not in bad
-    return _is_file_with(file, wanted)
+    return _is_file_with(folder / path, wanted)
 
 
 def _is_file_with(file: Path, digest: str) -> bool:

@@ -117,8 +117,7 @@ class MultipartUploader:
         raise OSError("200 OK, no upload id")
 
     def _put_part(self, key: str, upload: str, number: int, content: bytes, flow: TransferThrottle) -> str:
-        query = {"partNumber": str(number), "uploadId": upload}
-        _, headers = self._request("PUT", key, query, content, flow)
+        _, headers = self._request("PUT", key, {"partNumber": str(number), "uploadId": upload}, content, flow)
         if etag := headers.get("etag", "").strip('"'):
             return etag
         raise OSError("200 OK, no ETag")
@@ -261,7 +260,11 @@ class S3Target(Target):
             "allow_http": settings.endpoint.startswith("http://"),
         }
         if settings.ca_file is not None:
-            client["root_certificate"] = self._authority(settings.ca_file)
+            try:
+                client["root_certificate"] = settings.ca_file.read_bytes()
+            except OSError as error:
+                detail = f"{settings.ca_file}: {error.strerror}"
+                raise copy_error(CopyReason.CERTIFICATE, self.name, detail) from None
         return S3Store(
             parts.netloc,
             prefix=urllib.parse.unquote(parts.path).strip("/") or None,
@@ -273,12 +276,6 @@ class S3Target(Target):
             client_options=client,
             retry_config={"max_retries": TRIES, "retry_timeout": timedelta(seconds=timeout_s)},
         )
-
-    def _authority(self, path: Path) -> bytes:
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            raise copy_error(CopyReason.CERTIFICATE, self.name, f"{path}: {error.strerror}") from None
 
     def folders(self, path: str) -> list[str]:
         """Return the folders in `path`: common prefixes up to the next slash."""
@@ -296,8 +293,7 @@ class S3Target(Target):
         """Yield an object's content, one bounded request for each piece."""
         for start in range(0, bytes_, READ_BYTES):
             with self._translated():
-                length = min(READ_BYTES, bytes_ - start)
-                block = obstore.get_range(self._bulk, path, start=start, length=length)
+                block = obstore.get_range(self._bulk, path, start=start, length=min(READ_BYTES, bytes_ - start))
             yield bytes(block)
 
     def write(self, path: str, source: Path, flow: TransferThrottle, *, from_start: bool = False) -> int:

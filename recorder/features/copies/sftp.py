@@ -223,7 +223,8 @@ class SftpTarget(Target):
                 raise FileNotFoundError from None
             raise copy_error(CopyReason.NOT_THERE, self.name) from None
         except (asyncssh.Error, OSError, TimeoutError) as error:
-            raise copy_error(self._reason(error), self.name, self._detail(error)) from None
+            words = error.reason if isinstance(error, asyncssh.SFTPFailure) else ""  # words on a login are left out
+            raise copy_error(self._reason(error), self.name, words) from None
 
     def _reason(self, error: Exception) -> CopyReason:
         for kind, reason in _REASONS:
@@ -244,11 +245,6 @@ class SftpTarget(Target):
         except (asyncssh.Error, OSError, TimeoutError):
             return False
         return disk.bavail * (disk.frsize or disk.bsize) < ROOM_BYTES
-
-    @staticmethod
-    def _detail(error: Exception) -> str:
-        """Return the server's words on a file; words on a login are left out."""
-        return error.reason if isinstance(error, asyncssh.SFTPFailure) else ""
 
 
 _REASONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], CopyReason], ...] = (

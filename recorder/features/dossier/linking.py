@@ -30,9 +30,7 @@ from recorder.package.work_folder import CHECKS_FILE, REQUEST_FILE
 _record = msgspec.json.Decoder(RequestRecord)
 
 
-def link_request(
-    folder: Path, taken: CarriedRequest, now: datetime, disk: DurableFiles | None = None
-) -> RecordedSession:
+def link_request(folder: Path, taken: CarriedRequest, now: datetime) -> RecordedSession:
     """Put the request `taken` into the package at `folder`, and note the package in the dossier.
 
     A package with this request gets only missing papers and the note. Media and their hashes stay. Raises ArchiveError
@@ -42,10 +40,15 @@ def link_request(
     record = _record_of(folder, taken)
     missing = record.missing if record else ()
     recorded = _recorded(folder, missing)
-    if record and not missing and _is_noted(taken, recorded):
+    # The path is not compared: rooms mount archives differently.
+    is_noted = any(
+        (each.uuid, each.package) == (recorded.uuid, recorded.package) and each.archived_at
+        for each in taken.request.recordings
+    )
+    if record and not missing and is_noted:
         raise ArchiveError(f"{folder.name} has a request already: {record.request.id}")
     if record is None or missing:
-        with corrected_package(folder, disk or DurableFiles(), ByteProgress(0, None)) as draft:
+        with corrected_package(folder, DurableFiles(), ByteProgress(0, None)) as draft:
             _put(draft, taken, recorded, missing, now)
     if not note_package(taken, recorded, now):
         raise DossierError(
@@ -76,14 +79,6 @@ def _recorded(folder: Path, missing: tuple[str, ...]) -> RecordedSession:
         read_json(folder / CHECKS_FILE, dict[str, Any]),
         folder,
         archived_at(folder, recording.ended_at.tzinfo),
-    )
-
-
-def _is_noted(taken: CarriedRequest, recorded: RecordedSession) -> bool:
-    """Return whether the dossier knows the package. The path is not compared: rooms mount archives differently."""
-    return any(
-        (each.uuid, each.package) == (recorded.uuid, recorded.package) and each.archived_at
-        for each in taken.request.recordings
     )
 
 

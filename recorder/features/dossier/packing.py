@@ -82,8 +82,7 @@ def carry_letters(work: Path, taken: CarriedRequest, clock: Clock) -> Callable[[
     copying = DeadlineTask(copy, "request-letters", clock=clock)
 
     def end() -> None:
-        left_s = max(0, until_ns - clock.now_ns()) / NANOSECONDS
-        if not copying.wait(left_s):
+        if not copying.wait(max(0, until_ns - clock.now_ns()) / NANOSECONDS):
             writing.acquire(timeout=DOSSIER_ANSWER_S)  # never released
 
     return end

@@ -173,8 +173,7 @@ class Dossier:
         self._disk.sync(self.folder)
         lines = b"".join(msgspec.json.encode(change) + b"\n" for change in request.history)
         self._disk.write(self.folder / EVENTS_FILE, lines, mode=PRIVATE_MODE)
-        text = dossier_text(request, self._office)
-        self._disk.write(self.folder / TEXT_FILE, text.encode(), mode=PRIVATE_MODE)
+        self._disk.write(self.folder / TEXT_FILE, dossier_text(request, self._office).encode(), mode=PRIVATE_MODE)
         self._disk.sync(self.folder)
 
     def make(

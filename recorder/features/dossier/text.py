@@ -178,8 +178,9 @@ def request_text(request: Request, steps: Sequence[Step], as_of: datetime) -> st
         lines += [f"{step.number}. {step_text(step, 0)} / {step_text(step, 1)}", f"   {_state_text(step, zone)}"]
     lines += ["", "RIWAYAT / HISTORY", ""]
     for change in request.history:
+        kind = bilingual((_CHANGES[change.kind], change.kind)) if change.kind in _CHANGES else change.kind
         said = ", ".join(filter(None, (change.who, change.note, *_differences(change))))
-        lines.append(_line(_change_text(change, zone), said, HISTORY_WIDTH))
+        lines.append(_line(f"{format_moment(change.at, zone)}  {kind}", said, HISTORY_WIDTH))
     return "\n".join((*lines, ""))
 
 
@@ -188,11 +189,6 @@ def dossier_text(request: Request, office: Office) -> str:
     hours = WorkingHours(office)
     changed_at = request.history[-1].at.astimezone(hours.zone)
     return request_text(request, steps_of(request, hours, changed_at), changed_at)
-
-
-def _change_text(change: Change, zone: tzinfo | None) -> str:
-    said = (_CHANGES[change.kind], change.kind) if change.kind in _CHANGES else (change.kind,)
-    return f"{format_moment(change.at, zone)}  {' / '.join(said)}"
 
 
 def _differences(change: Change) -> Iterator[str]:

@@ -189,8 +189,7 @@ class LoadShedder:
         moves.remove(refused)
         self._ladder.undo(refused)
         self._refused.add(refused[0])
-        message = f"The encoder has refused: {_UP[refused[0]]}"
-        self._emit("stepped-up", SUBJECT, message, **self._facts(refused[0]))
+        self._emit("stepped-up", SUBJECT, f"The encoder has refused: {_UP[refused[0]]}", **self._facts(refused[0]))
         return True
 
     def _facts(self, step: SheddingStep) -> dict[str, object]:

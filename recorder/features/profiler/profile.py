@@ -245,7 +245,8 @@ class ChildAccount(_Account):
 
     def look(self, phase: CpuStage) -> None:
         """Count the CPU since the last look, with the last CPU of ended children."""
-        waited_ns = _waited_for_ns()  # first, or a child that ends meanwhile counts twice
+        waited = getrusage(RUSAGE_CHILDREN)  # first, or a child that ends meanwhile counts twice
+        waited_ns = round((waited.ru_utime + waited.ru_stime) * NANOSECONDS)
         names = child_programs(self._others)
         for number, name in names.items():
             taken_ns = process_cpu_ns(number)
@@ -270,11 +271,6 @@ class ChildAccount(_Account):
     def _add(self, seen: _Seen, taken_ns: int, phase: CpuStage) -> None:
         seen.taken_ns += taken_ns
         self._spent[stage_of_process(seen.name, phase)] += taken_ns
-
-
-def _waited_for_ns() -> int:
-    taken = getrusage(RUSAGE_CHILDREN)
-    return round((taken.ru_utime + taken.ru_stime) * NANOSECONDS)
 
 
 LOOK_S = 0.5

@@ -107,8 +107,7 @@ def _loudness(container: InputContainer, stream: AudioStream, at_s: float, liste
 def _decoded(
     container: InputContainer, stream: AudioStream, at_s: float, listen_s: float
 ) -> Iterator[np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
-    base = stream.time_base
-    container.seek((stream.start_time or 0) + int(at_s / base), stream=stream)
+    container.seek((stream.start_time or 0) + int(at_s / stream.time_base), stream=stream)
     for packet in container.demux(stream):
         for frame in packet.decode():
             if frame.time is not None and frame.time >= at_s + listen_s:
@@ -205,7 +204,7 @@ def read_material(folder: Path, name: str, changed: Mapping[str, bytes] = Mappin
             return None
 
     recording = decode_recording(content(RECORDING_FILE))
-    manifest = content(bag.MANIFEST_FILE)
+    manifest, poster = content(bag.MANIFEST_FILE), folder / POSTER_FILE
     digests = bag.read_manifest(manifest)
     return ReportMaterial(
         id=name,
@@ -217,7 +216,7 @@ def read_material(folder: Path, name: str, changed: Mapping[str, bytes] = Mappin
         levels=read(LEVELS_FILE, SoundLevels),
         digests={media.file: digests[media.file] for media in recording.media if media.file in digests},
         manifest_digest=hashlib.sha256(manifest).hexdigest(),
-        poster=_poster(folder),
+        poster=image_file(poster, _POSTER_SIZE) if is_package_file(folder, poster) else None,
         pictures=tuple(_strip(folder, recording)),
     )
 
@@ -234,11 +233,6 @@ def image_file(path: Path, most: tuple[int, int]) -> bytes | None:
             return image_jpeg(image.convert("RGB"), _QUALITY)
     except (OSError, ValueError, Image.DecompressionBombError):
         return None
-
-
-def _poster(folder: Path) -> bytes | None:
-    path = folder / POSTER_FILE
-    return image_file(path, _POSTER_SIZE) if is_package_file(folder, path) else None
 
 
 def _strip(folder: Path, recording: Recording) -> Iterator[tuple[str, bytes]]:

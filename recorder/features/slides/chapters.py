@@ -160,8 +160,7 @@ class SlideChapters:
         """Write the images of slides; one that does not decode has none."""
         for file, of_file in groupby(slides, lambda slide: slide.place.file):
             shown = list(of_file)
-            pictures = keyframes_at(file, [slide.place.at_s for slide in shown])
-            for slide, picture in zip(shown, pictures, strict=False):
+            for slide, picture in zip(shown, keyframes_at(file, [slide.place.at_s for slide in shown]), strict=False):
                 self.advance(FOUND_SHARE)  # hundreds on a slow disk: show that it advances
                 if picture is not None:
                     name = f"{SLIDES_FOLDER}/{slide.number:03}.jpg"

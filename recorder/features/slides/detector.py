@@ -112,8 +112,7 @@ class SlideDetector:
         return ended
 
     def _judge_next(self) -> list[Slide]:
-        sight = self._window[self._before]
-        ended = self._judge(sight, self._moving())
+        ended = self._judge(self._window[self._before], self._moving())
         if self._before < _AROUND:
             self._before += 1
         else:
@@ -141,7 +140,9 @@ class SlideDetector:
         if not is_new_slide(self._still, sight.luma, both) and not self._is_rewritten(self._still, sight.luma, both):
             self._next = None
             self._shown = start_s, sight
-            self._stand(sight, moving)
+            # Take over added content, except in the middle of a fade, which would hide it later.
+            stands = np.kron(~moving | (self._lively > _TICKS), np.ones((BLOCK, BLOCK), np.bool_))
+            np.copyto(self._still, sight.luma, where=stands)
             return []
         if self._next is None or not self._is_same(self._next[1].luma, sight.luma, counts, _STILL):
             self._next = sight.at_s, sight
@@ -156,7 +157,9 @@ class SlideDetector:
 
     def _is_same(self, before: Luma, now: Luma, counts: Blocks, most: float) -> bool:
         """Return whether two copies show one slide at rest, with a share of `most` different blocks."""
-        return _changed_share(before, now, counts) <= most and not self._is_rewritten(before, now, counts)
+        seen = int(counts.sum())
+        share = float((changed_blocks(before, now) & counts).sum()) / seen if seen else 0.0
+        return share <= most and not self._is_rewritten(before, now, counts)
 
     def _is_rewritten(self, before: Luma, now: Luma, counts: Blocks) -> bool:
         """Return whether other content stands in the place of the former, clocks apart."""
@@ -171,11 +174,6 @@ class SlideDetector:
     def _show(self, start_s: float, sight: SlideSample) -> None:
         self._shown, self._next = (start_s, sight), None
         self._still = sight.luma.copy()
-
-    def _stand(self, sight: SlideSample, moving: Blocks) -> None:
-        """Take over added content, except in the middle of a fade, which would hide it later."""
-        stands = np.kron(~moving | (self._lively > _TICKS), np.ones((BLOCK, BLOCK), np.bool_))
-        np.copyto(self._still, sight.luma, where=stands)
 
     def _with_number(self, start_s: float, best: SlideSample) -> Slide:
         """Return a slide that has ended, with its former number if it was shown before."""
@@ -221,11 +219,6 @@ def _of_corners(blocks: NDArray[np.int_]) -> NDArray[np.int_]:
     return blocks[:-1, :-1] + blocks[1:, :-1] + blocks[:-1, 1:] + blocks[1:, 1:]
 
 
-def _changed_share(one: Luma, other: Luma, counts: Blocks) -> float:
-    seen = int(counts.sum())
-    return float((changed_blocks(one, other) & counts).sum()) / seen if seen else 0.0
-
-
 WIDEST = 1280  # pixels of a slide's image: text that a hall can read stays readable
 _QUALITY = 80
 _LUMA_FIRST = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "gray", "nv12"})
@@ -256,8 +249,7 @@ def _small(picture: av.VideoFrame, area: FrameArea) -> Luma:
     whole = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: picture.height, : picture.width]
     left, top, right, bottom = _pixels(picture, area)
     part = av.VideoFrame.from_ndarray(np.ascontiguousarray(whole[top:bottom, left:right]), format="gray")
-    small = part.reformat(WIDTH, HEIGHT, interpolation=Interpolation.AREA)
-    return small.to_ndarray().astype(np.uint8, copy=False)
+    return part.reformat(WIDTH, HEIGHT, interpolation=Interpolation.AREA).to_ndarray().astype(np.uint8, copy=False)
 
 
 def _pixels(picture: av.VideoFrame, area: FrameArea) -> tuple[int, int, int, int]:

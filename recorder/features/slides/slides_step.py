@@ -21,7 +21,6 @@ from recorder.package.metadata import (
     SlidesView,
     sorted_chapters,
 )
-from recorder.package.work_folder import WorkFolder
 
 if TYPE_CHECKING:
     from capture.compose.layout import Rect
@@ -54,8 +53,11 @@ class SlidesStep(SealStep):
     def describe(self, seal: Seal, recording: Recording) -> Recording:
         """Return the description with a chapter for each slide beside its marks."""
         options = seal.options.slides
-        if options is None or _has_slides(seal.work, recording):
+        if options is None:
             return recording
+        pictures = {chapter.thumbnail for chapter in recording.chapters if chapter.source == "slide"}
+        if pictures and all(picture and (seal.work.path / picture).is_file() for picture in pictures):
+            return recording  # of an interrupted attempt
         slides = seal.attempt("chapters", lambda: _slides(seal, recording, options))
         if slides is None:
             shutil.rmtree(seal.work.path / SLIDES_FOLDER, ignore_errors=True)  # images without chapters
@@ -83,12 +85,6 @@ def _views(layouts: Mapping[str, LayoutSettings], pictures: Sequence[str], slide
 
 def _area(rect: "Rect") -> FrameArea:
     return FrameArea(x=rect.x / _ACROSS, y=rect.y / _DOWN, width=rect.width / _ACROSS, height=rect.height / _DOWN)
-
-
-def _has_slides(work: WorkFolder, recording: Recording) -> bool:
-    slides = [chapter for chapter in recording.chapters if chapter.source == "slide"]
-    pictures = {chapter.thumbnail for chapter in slides}
-    return bool(slides) and all(picture and (work.path / picture).is_file() for picture in pictures)
 
 
 def _slides(seal: Seal, recording: Recording, options: SlideOptions) -> list[Chapter]:
