@@ -51,23 +51,20 @@ class BackgroundTask:
 
     def run(self) -> None:
         """Attempt until the task is stopped or over. Blocks."""
-        self._attempts()
-        if self._over is not None:
-            self._over()
-
-    def _attempts(self) -> None:
         failures = 0
         while not self.stopped.is_set():
             began_ns = self._clock.now_ns()
             try:
                 if self._attempt() is True:
-                    return
+                    break
                 failures = 0
             except Exception as error:  # the next attempt may work
                 lasted_s = (self._clock.now_ns() - began_ns) / NANOSECONDS
                 failures = 1 if self._steady_s and lasted_s > self._steady_s else failures + 1
                 self._tell(error)
             self._wait(self._pause(failures))
+        if self._over is not None:
+            self._over()
 
     def _tell(self, error: Exception) -> None:
         try:

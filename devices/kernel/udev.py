@@ -27,19 +27,13 @@ def capabilities_hash(raw: bytes) -> str | None:
     formats, sizes. Indexes of strings, endpoints, alternate settings and power differ between units or link speeds, so
     they are left out. A make that offers other modes on a slow link has another hash there.
     """
-    counted = b"".join(_counted(raw))
+    counted = b"".join(bytes((kind, len(part))) + part for kind, whole in _parts(raw) if (part := _of(kind, whole)))
     return hashlib.sha256(counted).hexdigest()[:_DIGITS] if counted else None
 
 
 def has_video_interface(raw: bytes) -> bool:
     """Return whether sysfs' file `descriptors` has an interface for video."""
     return any(kind == _INTERFACE and part[5] == _VIDEO for kind, part in _parts(raw))
-
-
-def _counted(raw: bytes) -> Iterator[bytes]:
-    for kind, part in _parts(raw):
-        if counted := _of(kind, part):
-            yield bytes((kind, len(counted))) + counted
 
 
 def _parts(raw: bytes) -> Iterator[tuple[int, bytes]]:

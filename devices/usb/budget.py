@@ -165,17 +165,12 @@ def bus_of(topology: UsbTopology, port: str | None) -> UsbBus | None:
             if hub.link_bps == HIGH_SPEED:
                 key = device.port if hub.is_multi_tt else hub.port
                 return UsbBus(f"{key} full-speed", f"the hub at port {hub.port}", device.link_bps)
-    has_own_ports = device.link_bps >= SUPER_SPEED or _is_xhci(root)
-    if not has_own_ports:
+    # Each port of an xHCI controller has its own bandwidth; a virtual controller (usbip) sets no limit at all.
+    controller = f"{root.manufacturer} {root.product}".casefold()
+    if device.link_bps < SUPER_SPEED and not any(word in controller for word in ("xhci", "vhci", "usb/ip")):
         return UsbBus(root.port, f"USB bus {root.port.removeprefix('usb')}", device.link_bps)
     name = f"the hub at port {first.port}" if first.is_hub else f"port {first.port}"
     return UsbBus(first.port, name, first.link_bps if device.link_bps >= SUPER_SPEED else device.link_bps)
-
-
-def _is_xhci(root: UsbNode) -> bool:
-    """Return whether each port has its own bandwidth; a virtual controller (usbip) sets no limit at all."""
-    words = f"{root.manufacturer} {root.product}".casefold()
-    return "xhci" in words or "vhci" in words or "usb/ip" in words
 
 
 def find_conflicts(topology: UsbTopology, streams: Sequence[UsbStream]) -> list[BandwidthConflict]:
