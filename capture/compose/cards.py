@@ -42,16 +42,10 @@ def draw_title_line(width: int, height: int, *, text: str, matrix: ColorMatrix) 
     canvas = Canvas(across, down, matrix, yuv_colour(*_BAND, matrix))
     canvas.fill(0, 0, max(2, nearest_even(padding / 3)), down, yuv_colour(*_BLUE, matrix))
     canvas.print(mask, padding, (down - line.height) // 2, yuv_colour(*_WHITE, matrix))
-    coverage = np.full((down, across), _DARKNESS, np.uint8)
-    # Letters and the accent are opaque, the band is not.
-    np.maximum(coverage, _solid(canvas, yuv_colour(*_BAND, matrix)[0]), out=coverage)
+    # Letters and the accent are opaque, the band is not: lighter than the paper means drawn.
+    lighter = canvas.planes[0].astype(np.float32) - yuv_colour(*_BAND, matrix)[0]
+    coverage = np.clip(_DARKNESS + lighter * (255 - _DARKNESS) / 60, _DARKNESS, 255).astype(np.uint8)
     return make_overlay(canvas, coverage, margin, height - margin - down)
-
-
-def _solid(canvas: Canvas, paper: int) -> Mask:
-    """Return the coverage of each pixel: lighter than the paper means drawn."""
-    lighter = canvas.planes[0].astype(np.float32) - paper
-    return np.clip(_DARKNESS + lighter * (255 - _DARKNESS) / 60, 0, 255).astype(np.uint8)
 
 
 def draw_logo(path: Path, width: int, height: int, *, corner: str, size: float, matrix: ColorMatrix) -> Overlay:

@@ -25,7 +25,7 @@ from devices.host.clock import NANOSECONDS
 from devices.model.device import Device, DeviceKind
 
 FIRST_PICTURE_S = 3.0  # how long a device may take for its first frame
-_RHYTHM_S = 3.0
+_RHYTHM_NS = 3 * NANOSECONDS
 _JUDGE_S = 0.5
 SLOW, FAST_ENOUGH = 0.78, 0.9
 """Shares of the nominal rate: a source is slow below the first, until it reaches the second. 24 of 30 is not slow."""
@@ -39,9 +39,7 @@ missing makes 0.4; a camera that changes its rate makes none.
 GAP_INTERVALS = 1.5  # a longer interval, in usual ones, has missing frames in it
 _MIN_ARRIVALS = 4
 _MAX_ARRIVALS = 1000
-"""More frames than any source has in _RHYTHM_S; timestamps that stand still must not fill the memory."""
-
-_RHYTHM_NS = round(_RHYTHM_S * NANOSECONDS)
+"""More frames than any source has in _RHYTHM_NS; timestamps that stand still must not fill the memory."""
 
 
 class ArrivalDetector:
@@ -61,7 +59,7 @@ class ArrivalDetector:
         self._is_screen = is_screen
         self._nominal = float(nominal)
         self._times: deque[int] = deque(maxlen=_MAX_ARRIVALS)
-        """Capture times of the last _RHYTHM_S; cleared after a pause."""
+        """Capture times of the last _RHYTHM_NS; cleared after a pause."""
         self._began_ns = 0
         self._opened_ns = opened_ns
         self._last_ns: int | None = None
