@@ -268,11 +268,10 @@ def _words(package: Package, recording: Recording | None) -> IndexedTexts:
         return package.title, "", "", "", "", ""
     request = recording.request
     asked = (request.letter_number, request.applicant, request.unit, request.event) if request else ()
-    place = (recording.room, recording.office, request.place if request else "")
     return (
         recording.title,
         _lines(*asked),
-        _lines(*place),
+        _lines(recording.room, recording.office, request.place if request else ""),
         _lines(*(mark.text for mark in recording.marks)),
         _lines(*(text for chapter in recording.chapters for text in (chapter.title, chapter.text))),
         _lines(*(text for one in recording.additions for text in (one.name, one.note))),

@@ -269,8 +269,12 @@ class LiveDestination:
         if self._after:
             self._after.join()
             self._after = None
-        if (stop := self._next_stop()) is None:
-            return
+        if self._stop.event.is_set():
+            self._reset()
+        with self._changing:
+            if self._task.stopped.is_set():
+                return
+            self._stop = stop = StopRequest()
         self._state, self._live_from_ns = "connecting", None
         began_ns = self._clock.now_ns()
         outcome = self._run_attempt(stop)
@@ -282,15 +286,6 @@ class LiveDestination:
         """Report a bug in an attempt; the destination goes on."""
         self._pause_s = LONGEST_S
         self._on_failure(AttemptOutcome(DestinationFault.FAILED, type(error).__name__ + code_place(error)))
-
-    def _next_stop(self) -> StopRequest | None:
-        if self._stop.event.is_set():
-            self._reset()
-        with self._changing:
-            if self._task.stopped.is_set():
-                return None
-            self._stop = StopRequest()
-            return self._stop
 
     def _reset(self) -> None:
         if self._state == "live":

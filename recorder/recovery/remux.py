@@ -244,14 +244,12 @@ def _lengthen_last(packet: Packet, copied: TrackCopy) -> None:
 
 def _packets(piece: MediaPiece, *, from_keyframe: bool) -> Iterator[tuple[int, Packet]]:
     """Yield a piece's packets in the copy's time; with `from_keyframe` each track begins at a keyframe."""
-    waiting: set[int] = set()
     try:
         with open_piece(piece) as container:
             streams = tracks(container)
             number = {stream.index: index for index, stream in enumerate(streams)}
             shifts = [_count(piece.offset_s, stream) for stream in streams]
-            if from_keyframe:
-                waiting = set(range(len(streams)))
+            waiting = set(range(len(streams))) if from_keyframe else set()
             for packet in container.demux(streams):
                 if packet.size == 0 or packet.is_corrupt:
                     continue
