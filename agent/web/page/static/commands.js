@@ -4,6 +4,7 @@ import { ask, complain, doing, once } from "./api.js";
 import { stop } from "./bar.js";
 import { el, keep, make, onSubmit, press, say } from "./dom.js";
 import { records } from "./light.js";
+import { chosen } from "./sources.js";
 import { clock, t } from "./texts.js";
 
 let session = null;
@@ -11,9 +12,10 @@ let isBegunHere = false; // the focus goes to Stop then: what had it is hidden
 const path = (rest) => `/sessions/${session.id}/${rest}`;
 
 function wish(armOnly) {
+  const data = new FormData(el("new"));
   const asked = { title: el("new-title").value.trim(), arm_only: armOnly, layout: el("new-layout").value, consent: el("new-consent").value,
-    alone: !session, streams: new FormData(el("new")).getAll("stream") };
-  if (el("new-practice").checked) asked.videos = ["synthetic"];
+    alone: !session, streams: data.getAll("stream"), ...chosen(data) };
+  if (el("new-practice").checked) Object.assign(asked, { videos: ["synthetic", "synthetic"], audios: ["synthetic"] }); // two: layouts are practised, too
   if (el("new-request").value) asked.request = el("new-request").value;
   return asked;
 }

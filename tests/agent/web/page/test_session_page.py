@@ -6,6 +6,7 @@ import signal
 from functools import partial
 from typing import Any
 
+import msgspec
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
@@ -182,6 +183,27 @@ def test_what_the_speakers_refuse_is_streamed_only_after_a_further_press(shown: 
     assert [one.get("although_refused", False) for one in asked] == [False, True, False, True]
     assert (asked[0]["consent"], asked[0]["streams"], asked[2]["name"]) == ("refused", ["kampus"], "kampus")
     shown.complaints.clear()  # a browser complains of answers that refuse
+
+
+def test_cameras_and_microphones_are_chosen_where_there_are_several(shown: Visit) -> None:
+    page = browsers.with_states_of_ours(shown, "/?lang=en")
+    given = (("a", "camera", "podium"), ("b", "capture-card", None), ("c", "microphone", None))
+    devices = [
+        {"id": key, "name": f"Device {key}", "kind": kind, "role": role, "health": {"state": "ok"}}
+        for key, kind, role in given
+    ]
+    page.route("**/api/v1/devices", lambda route: route.fulfill(json=devices))
+    page.route("**/api/v1/sessions", lambda route: route.fulfill(json={}))
+    page.evaluate(TELL, browsers.made_up() | {"sessions": [], "devices": 1})
+    page.get_by_label("Podium camera (Device a)").check()
+    expect(page.get_by_text("Device c")).to_have_count(1)
+    expect(page.get_by_text("Device c")).to_be_hidden()  # there is no other microphone
+    for more, videos in ((False, ["a"]), (True, ["synthetic"] * 2)):
+        page.get_by_label(say("start.practice", "en")).set_checked(more)
+        page.get_by_label("Podium camera (Device a)").check()
+        with page.expect_request("**/api/v1/sessions") as asked:
+            page.get_by_role("button", name=say("start.record", "en"), exact=True).click()
+        assert msgspec.json.decode(asked.value.post_data or "")["videos"] == videos
 
 
 def test_a_planned_session_tells_its_end_and_is_given_a_quarter_of_an_hour_more(shown: Visit) -> None:
