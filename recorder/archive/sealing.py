@@ -118,7 +118,7 @@ def _describe(work: WorkFolder, facts: RecordingFacts | None, media: list[str]) 
     unreadable = (UNREADABLE,) if any(file.problem for file in files) else ()
     return Recording(
         uuid=uuid, session=begun.uuid if uuid != begun.uuid else None, copy=begun.copy, part=begun.part,
-        title=begun.title, started_at=began, ended_at=ended, duration_s=duration_s,
+        title=facts.title or begun.title, started_at=began, ended_at=ended, duration_s=duration_s,
         frames=sum(max((track.frames for track in file.tracks if isinstance(track, VideoTrack)), default=0)
                    for file in program),
         dropped=facts.dropped, repeated=facts.repeated, degraded=(*facts.degraded, *unreadable),

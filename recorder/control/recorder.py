@@ -189,6 +189,9 @@ class Recorder:
             )
         elif event.kind == "storage-switched" and self._info.session and isinstance(event.detail["part"], int):
             self._update_info(work=str(work_folder(Path(event.subject), self._info.session, event.detail["part"])))
+        elif event.kind == "title-changed":
+            self._update_info(title=event.subject)
+            self._remember(title=event.subject)
         elif event.kind == "layout-changed":
             self._remember(layout=event.subject)
         elif event.kind in {"sound-muted", "sound-unmuted"} and isinstance(muted := event.detail["muted"], list):

@@ -41,6 +41,7 @@ from recorder.running.protocol import (
     StartCommand,
     StatusCommand,
     StopCommand,
+    TitleCommand,
     WatchCommand,
     decode_request,
     encode,
@@ -328,7 +329,7 @@ class ControlServer(SocketLoop[ClientConnection]):
         except LiputError as error:
             peer.reply(encode(CommandReply(id=None, ok=False, error=to_refusal(error))))
             return
-        if peer.has_gone and isinstance(request, MarkCommand | MuteCommand | LayoutCommand):
+        if peer.has_gone and isinstance(request, MarkCommand | MuteCommand | LayoutCommand | TitleCommand):
             return  # its client gave up on it and was told so
         if isinstance(request, AddDestinationCommand | RemoveDestinationCommand | RestartDestinationCommand):
             if self._changes.qsize() < MOST_CHANGES:
@@ -366,6 +367,8 @@ class ControlServer(SocketLoop[ClientConnection]):
                 mark = self._session.mark(request.text)
             case MuteCommand():
                 self._session.mute(request.name, on=request.on)
+            case TitleCommand():
+                self._session.rename(request.title)
             case LayoutCommand():
                 self._session.layout(request.name)
             case StatusCommand():

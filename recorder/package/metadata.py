@@ -252,6 +252,7 @@ class RecordingFacts(msgspec.Struct, frozen=True, kw_only=True):
     loudness_lufs: float | None = None
     loudness_range_lu: float | None = None
     destinations: tuple[str, ...] = ()
+    title: str = ""  # the last one that people gave it; "" for that of the beginning
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True):

@@ -243,7 +243,7 @@ class SessionPackager:
             self.disk.sync(work.path)
         for file in left.playable:
             name = file.path.name
-            title, marks = (work.begun.title, facts.marks) if name == PROGRAM else ("", ())
+            title, marks = (facts.title or work.begun.title, facts.marks) if name == PROGRAM else ("", ())
             try:
                 repair_media(file.path, self.disk, marks=marks, title=title, advance=tally.add)
             except (StorageError, MediaError, OSError):
@@ -352,7 +352,7 @@ class SessionPackager:
                 for file in left.playable
                 if file.path.name == name
             ]
-            marks, title = (facts.marks, building.begun.title) if name == PROGRAM else ((), "")
+            marks, title = (facts.marks, facts.title or building.begun.title) if name == PROGRAM else ((), "")
             made += join_media(
                 pieces, building.media / name, self.disk, marks=marks, title=title, taken=all_names, advance=advance
             )

@@ -94,6 +94,7 @@ def rebuild_facts(
     reasons = dict.fromkeys([*(reason for run in before for reason in _reasons(run)), *said.degraded])
     if was_killed or any(gap.part is None for gap in gaps):
         reasons.setdefault(INTERRUPTED)
+    titles = [event.subject for run in runs for event in run.of("title-changed")]
     return RecordingFacts(
         ended_at=said.ended_at,
         dropped=sum(map(_dropped, before)) + (said.dropped or 0),
@@ -105,6 +106,7 @@ def rebuild_facts(
         loudness_lufs=_loudness([*measured, (said.loudness_lufs, last.seconds)]),
         loudness_range_lu=None if before else said.loudness_range_lu,
         destinations=tuple(dict.fromkeys([*(name for run in runs for name in _destinations(run)), *said.destinations])),
+        title=said.title or "".join(titles[-1:]),
     )
 
 

@@ -20,6 +20,7 @@ LONGEST_NAME = 256
 type Name = Annotated[str, msgspec.Meta(max_length=LONGEST_NAME)]
 type PreRoll = Annotated[float, msgspec.Meta(ge=0, le=3600)]
 type MarkText = Annotated[str, msgspec.Meta(max_length=2000)]
+type Title = Annotated[str, msgspec.Meta(max_length=300)]
 type PreviewRate = Annotated[float, msgspec.Meta(ge=0.1, le=5)]
 LARGEST_PREVIEW_WIDTH = 1280
 type Width = Annotated[int, msgspec.Meta(ge=32, le=LARGEST_PREVIEW_WIDTH)]
@@ -56,6 +57,12 @@ class MuteCommand(ControlCommand, frozen=True, kw_only=True, tag="mute"):
 
     name: Name | None = None
     on: bool = True
+
+
+class TitleCommand(ControlCommand, frozen=True, kw_only=True, tag="title"):
+    """Give the session another title."""
+
+    title: Title
 
 
 class LayoutCommand(ControlCommand, frozen=True, kw_only=True, tag="layout"):
@@ -114,7 +121,7 @@ class PreviewCommand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 type DestinationChange = AddDestinationCommand | RemoveDestinationCommand | RestartDestinationCommand
 type AnyRequest = (
-    StartCommand | StopCommand | DisarmCommand | MarkCommand | MuteCommand | LayoutCommand
+    StartCommand | StopCommand | DisarmCommand | MarkCommand | MuteCommand | LayoutCommand | TitleCommand
     | StatusCommand | WatchCommand | DestinationChange
 )  # fmt: skip
 

@@ -30,6 +30,7 @@ from recorder.live.destinations import Destinations
 from recorder.live_encode.live_encode_control import LiveEncodeControl
 from recorder.model.eventlog import EventLog, Listener, fault_reporter
 from recorder.model.marks import Mark, Marks
+from recorder.model.names import one_line
 from recorder.model.packet import DiskProgress, Track
 from recorder.model.session_faults import ActiveFaults
 from recorder.model.status import (
@@ -91,6 +92,7 @@ class Session:
         self._failure: LiputError | None = None
         self._broke_off = False
         self._marks = Marks(clock, self.emit)
+        self._title = plan.title
         tracks = [Track.VIDEO] + ([Track.AUDIO] if plan.sounds else [])
         self._timeline = Timeline(
             clock, live=plan.live, tracks=tracks, ending=plan.ends & set(tracks), release=plan.pace.finish
@@ -143,6 +145,13 @@ class Session:
                 why="not-recording",
             )
         return self._marks.add(text, self._media_s() or 0.0)
+
+    def rename(self, title: str) -> None:
+        """Give the session another title. Raises UsageError for an empty one."""
+        if not (title := one_line(title)):
+            raise UsageError("the title is empty", hint="name the session", why="no-title")
+        self._title = title
+        self.emit("title-changed", title, f"The title is now: {title}", media_s=self._media_s())
 
     def layout(self, name: str) -> None:
         """Show the layout or card called `name` from the next frame on. Raises LiputErrors, also before armed."""
@@ -362,7 +371,7 @@ class Session:
         recording, outputs = self._open_recording(program.encoder, task)
         self._marks.offset_s = task.offset_s
         writing.callback(self.emit.close)
-        writing.callback(lambda: outputs.close(self._marks.all, plan.title))
+        writing.callback(lambda: outputs.close(self._marks.all, self._title))
         writing.callback(live.end)
         live.open(encoder_settings(plan, self._inputs.form)[0], connect=outputs.connect, share=outputs.share)
         origin_ns = self._pre_roll.open(outputs.put, round(wanted_ns))
@@ -481,7 +490,7 @@ class Session:
             ended_at=self._clock.now(), dropped=counts.dropped, repeated=counts.repeated,
             degraded=tuple(self._troubles.all), marks=self._marks.all,
             loudness_lufs=loudness.integrated_lufs, loudness_range_lu=loudness.range_lu,
-            destinations=self.destinations.all_names,
+            destinations=self.destinations.all_names, title=self._title,
         )  # fmt: skip
 
 

@@ -56,6 +56,8 @@ from recorder.running.protocol import (
     PreviewCommand,
     RemoveDestinationCommand,
     RestartDestinationCommand,
+    Title,
+    TitleCommand,
     Width,
 )
 from recorder.running.protocol import DestinationChange as DestinationCommand
@@ -69,7 +71,6 @@ _NODE = re.compile(r"/dev/(video\d+|snd/[\w-]+|v4l/by-(id|path)/[^/]+)")  # only
 type Word = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 type Words = Annotated[tuple[Word, ...], msgspec.Meta(max_length=16)]
 type Text = Annotated[str, msgspec.Meta(max_length=256)]
-type Title = Annotated[str, msgspec.Meta(max_length=300)]
 
 
 class NewSession(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -333,6 +334,12 @@ def mark(call: ApiCall, *, text: MarkText) -> MarkLine:
     return msgspec.convert({**reply, "type": "mark"}, MarkLine)
 
 
+def rename(call: ApiCall, *, title: Title) -> Begun:
+    """Give the session another title."""
+    _tell(call, TitleCommand(title=utf8_safe(title)))
+    return session_state(_id(call))
+
+
 def mute(call: ApiCall, *, name: Name | None = None, on: bool = True) -> MuteLine:
     """Mute an audio input, null for all; `on` false unmutes it."""
     _tell(call, MuteCommand(name=name, on=on))
@@ -403,6 +410,7 @@ ENDPOINTS = [
     Endpoint("POST", f"{_AT}/stop", stop_session, "End a session", pool="slow"),
     Endpoint("POST", f"{_AT}/disarm", disarm_session, "Close the devices of an armed session", pool="slow"),
     Endpoint("POST", f"{_AT}/mark", mark, "Mark this moment"),
+    Endpoint("POST", f"{_AT}/title", rename, "Give a session another title"),
     Endpoint("POST", f"{_AT}/mute", mute, "Mute or unmute a sound input"),
     Endpoint("POST", f"{_AT}/layout", layout, "Change to another layout or a card"),
     Endpoint("POST", _TO, add_destination, "Add a destination"),

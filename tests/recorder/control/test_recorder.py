@@ -190,7 +190,9 @@ def test_what_is_changed_meanwhile_is_remembered_for_whoever_goes_on(follow: Fol
         asked = decode_spec(folder.spec.read_bytes()).asked
         assert (asked.layout, asked.muted, asked.videos) == ("pause", ("mik",), ("synthetic",))
         tell(event(3, "sound-unmuted", "all sound", media_s=3.0, muted=[]))
-        assert decode_spec(folder.spec.read_bytes()).asked.muted == ()
+        tell(event(4, "title-changed", "Rapat Lain", media_s=4.0))
+        again = decode_spec(folder.spec.read_bytes()).asked
+        assert (again.muted, again.title, said(folder).title) == ((), "Rapat Lain", "Rapat Lain")
 
     follow(script)
 

@@ -67,7 +67,8 @@ def kinds(package: Package) -> list[object]:
 def test_a_kill_while_a_recording_is_repaired_and_sealed(tmp_path: Path, short: Left) -> None:
     archive = archives.archive_at(tmp_path / "template" / "arsip")
     mark = event(1, "mark", "Sambutan", media_s=1.0, number=1)
-    leftovers.leave_killed(archive, short, events=[live(), mark], written_s=1.9)
+    renamed = event(1, "title-changed", "Rapat Terbuka", media_s=1.0)
+    leftovers.leave_killed(archive, short, events=[live(), mark, renamed], written_s=1.9)
     places = kill_at_every_step("killed_recovery", tmp_path / "killed", tmp_path / "template")
     assert len(places) > 20
     expected = media.decoded(short.killed, "v")
@@ -77,7 +78,8 @@ def test_a_kill_while_a_recording_is_repaired_and_sealed(tmp_path: Path, short: 
         assert package.recording
         assert package.recording.degraded == ("interrupted",)
         assert len(package.recording.gaps) == len(package.recording.marks) == 1
-        assert kinds(package) == ["session-live", "mark", "session-recovered"]
+        assert kinds(package) == ["session-live", "mark", "title-changed", "session-recovered"]
+        assert package.recording.title == "Rapat Terbuka"
 
 
 def leave_two_parts(place: Path, short: Left) -> list[Archive]:

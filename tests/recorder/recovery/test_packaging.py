@@ -419,6 +419,13 @@ def test_marks_are_in_the_time_of_the_session() -> None:
     assert facts.marks[1].at == STARTED + timedelta(seconds=80)
 
 
+def test_the_last_title_is_that_of_the_session() -> None:
+    first = [live(), event(10, "title-changed", "Rapat A"), event(20, "title-changed", "Rapat B")]
+    parts = [part(first), part([live(75)], 2, 74.5)]
+    assert rebuild_facts(parts, STARTED).title == "Rapat B"
+    assert rebuild_facts(parts[1:], STARTED).title == ""
+
+
 def test_the_gap_between_two_recorders_says_when_the_first_was_killed() -> None:
     facts = rebuild_facts([part([live()], written_s=60.6), part([live(72.5)], 2, 72.4, written_s=132.4)], STARTED)
     (gap,) = facts.gaps

@@ -16,6 +16,7 @@ from recorder.archive.archive import Archive
 from recorder.model.status import SessionState
 from recorder.package.work_folder import WorkFolder
 from tests.support import media
+from tests.support.errors import because
 from tests.support.sessions import (
     HEIGHT,
     LAYOUTS,
@@ -166,6 +167,9 @@ def test_marks_are_kept_with_their_times_and_are_chapters(tmp_path: Path) -> Non
         first = armed.session.mark("Pembukaan")
         with pytest.raises(UsageError, match="no text"):
             armed.session.mark("  ")
+        with pytest.raises(UsageError, check=because("no-title")):
+            armed.session.rename(" ")
+        armed.session.rename("Rapat  Senat Terbuka")
         armed.wait(first.media_s + 0.5)
         second = armed.session.mark("Tanya\njawab")
         told = [(mark.media_s, mark.text) for mark in armed.session.status().marks]
@@ -175,6 +179,8 @@ def test_marks_are_kept_with_their_times_and_are_chapters(tmp_path: Path) -> Non
     (package,) = armed.archive.list()
     assert package.recording
     assert [(mark.media_s, mark.text) for mark in package.recording.marks] == told
+    assert (package.title, package.recording.title) == ("Rapat Senat Terbuka",) * 2
+    assert "Rapat Senat Terbuka" in media.run("ffprobe", "-v", "error", "-show_chapters", program(result))
     assert result.degraded == []
     probed = media.run("ffprobe", "-v", "error", "-show_chapters", "-of", "compact", program(result))
     chapters = [line for line in probed.splitlines() if line.startswith("chapter")]

@@ -77,6 +77,13 @@ onSubmit(el("mark"), async (button) => {
   if (await doing(button, () => ask("POST", path("mark"), { text: note.value.trim() || t("mark.default") }))) note.value = "";
 });
 
+el("rename-box").addEventListener("toggle", () => {
+  if (el("rename-box").open) el("rename-title").value = session.title;
+});
+onSubmit(el("rename"), async (button) => {
+  if (await doing(button, () => ask("POST", path("title"), { title: el("rename-title").value.trim() }))) el("rename-box").open = false;
+});
+
 export const mute = (button, name, on) => doing(button, () => ask("POST", path("mute"), { name, on }));
 el("mute-all").addEventListener("click", () => mute(el("mute-all"), null, el("mute-all").getAttribute("aria-pressed") !== "true"));
 
@@ -89,6 +96,7 @@ export function showCommands(now) {
   el("new").hidden = Boolean(now) && state !== "sealing" && state !== "sealed" && state !== "failed";
   el("armed").hidden = !isArmed && state !== "idle";
   el("start").disabled = !isArmed;
+  el("rename-box").hidden = !(isArmed || isRecorded);
   el("stop").hidden = el("mark").hidden = !isRecorded;
   if (isBegunHere && (isRecorded || isArmed)) {
     isBegunHere = false;

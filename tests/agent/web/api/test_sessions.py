@@ -107,6 +107,8 @@ def test_a_session_is_armed_started_steered_and_becomes_a_package(page: Page, ro
     (lacks,) = (one["text"] for one in the_state(page)["troubles"] if one["kind"] == "destination-forgotten")
     assert lacks["en"].startswith("There is no stream to youtube: its address or key is missing"), "yet it records"
     assert page.post(f"{at}/mark", {"text": "Tanya jawab"}).json["text"] == "Tanya jawab"
+    assert page.post(f"{at}/title", {"title": "Rapat Terbuka"}).json["title"] == "Rapat Terbuka"
+    assert page.post(f"{at}/title", {"title": " "}).status == 400
     assert page.post(f"{at}/mute", {"on": True}).json == {"type": "mute", "name": None, "on": True}
     assert page.post(f"{at}/layout", {"name": "pause"}).json == {"type": "layout", "name": "pause"}
     wait_for(lambda: the_state(page)["sessions"][0]["status"]["layout"] == "pause")

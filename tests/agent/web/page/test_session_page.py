@@ -53,6 +53,7 @@ def recording(served: Served) -> dict[str, Any]:
 def test_a_session_goes_from_armed_to_archive_in_two_browsers(chromium: Browser, looked: Visit) -> None:
     served, here = looked.served, looked.open()
     arm(served, "Rapat Senat", "--stream", "kampus")
+    sealed = say("sealed.done", title="Rapat Senat Terbuka")
     with browsers.visit(chromium, served, viewport={"width": 390, "height": 844}) as phone:
         there = phone.open()
         for page in (here, there):
@@ -64,6 +65,10 @@ def test_a_session_goes_from_armed_to_archive_in_two_browsers(chromium: Browser,
         for page in (here, there):
             expect(light(page)).to_have_text(say("light.recording"))
             browsers.sees_a_picture(page.locator("#program"))
+        here.locator("#rename-box summary").click()
+        here.get_by_label(say("session.rename"), exact=True).fill("Rapat Senat Terbuka")
+        here.locator("#rename button").click()
+        expect(there.get_by_role("heading", name="Rapat Senat Terbuka")).to_be_visible()
         mark(there, "Pembukaan")
         sees_marks(here, "Pembukaan")
         mark(here, "Tanya jawab")
@@ -77,7 +82,8 @@ def test_a_session_goes_from_armed_to_archive_in_two_browsers(chromium: Browser,
         stop_is_taken_back(here)
         ends(there)
         for page in (here, there):
-            expect(page.locator("#ended")).to_contain_text(say("sealed.done", title="Rapat Senat"), timeout=SEALED_MS)
+            expect(page.locator("#ended")).to_contain_text(sealed, timeout=SEALED_MS)
+    assert recording(served)["title"] == "Rapat Senat Terbuka"
     assert [one["text"] for one in recording(served)["marks"]] == ["Pembukaan", "Tanya jawab"]
 
 
