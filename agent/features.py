@@ -60,7 +60,6 @@ FEATURES: dict[str, Feature] = {
 
 
 def load(place: str) -> Any:
-    """Return the object at a place."""
     module, _, attribute = place.partition(":")
     return getattr(import_module(module), attribute)
 

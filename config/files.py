@@ -142,7 +142,6 @@ def sync_path(path: Path) -> None:
 
 
 def json_text(value: object) -> bytes:
-    """Return `value` as the content of a JSON file."""
     return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
 
 

@@ -104,8 +104,6 @@ _FOR_GOOD = 500  # replies from here on are permanent failures
 
 @dataclass(eq=False)
 class MailChannel:
-    """Sends messages to the recipients in the settings."""
-
     settings: AlarmSettings
     keys: AlarmKeys
     room: str
@@ -229,7 +227,6 @@ class WebhookChannel:
 
     @property
     def to(self) -> str:
-        """Host and port of the server."""
         return self._parts.netloc
 
     def send(self, message: Message) -> None:

@@ -74,11 +74,9 @@ class AlarmsPart:
         return self._present
 
     def take(self, settings: Settings) -> None:
-        """Use new settings from the next look on."""
         self._newest = settings
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
-        """Follow sessions and send messages until `stop` is set."""
         self._set_channels(self.channels)
         watcher = RecorderWatcher(self.clock)
         try:

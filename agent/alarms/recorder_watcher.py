@@ -56,7 +56,6 @@ class RecorderListener:
         self._task = BackgroundTask(f"part-alarms-{self.info.id}", self._hear, pause=_AGAIN_S, failed=_report)
 
     def start(self) -> None:
-        """Listen until the session is over."""
         self._task.start()
 
     def close(self) -> None:
@@ -198,7 +197,6 @@ class RecorderWatcher:
         return [*self._since.values(), *heard]
 
     def close(self) -> None:
-        """Stop listening."""
         for listener in self._listeners.values():
             listener.close()
         self._listeners.clear()

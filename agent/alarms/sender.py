@@ -25,8 +25,6 @@ class PartlySent(LiputError):
 
 
 class NotificationChannel(Protocol):
-    """A channel by which people get alarms."""
-
     @property
     def name(self) -> str:
         """`mail`, `webhook` or `desktop`."""

@@ -151,7 +151,6 @@ class NoticeThrottle:
     _sent_s: deque[float] = field(default_factory=deque)
 
     def hear(self, notice: PlanNotice) -> None:
-        """Queue a notice to be sent."""
         now_s, key = seconds_now(self.clock), (notice.plan, notice.kind)
         with self._lock:
             if notice.kind != "reminder" and now_s - self._told_s.get(key, -AGAIN_S) < AGAIN_S:

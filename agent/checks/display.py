@@ -49,7 +49,6 @@ class CheckDisplay:
             self.bars.stop()
 
     def __call__(self, check: Check, news: CheckNews) -> None:
-        """Show that a check has begun, its progress, or its results."""
         title = check.title.of(self._language)
         if isinstance(news, CheckProgress):
             doing = f"{title}: {news.doing.of(self._language)}"
@@ -74,7 +73,6 @@ class CheckDisplay:
                 self.show(f"{'':<{_WIDTH}}   -> {advice}", result.verdict)
 
     def verdict(self, checked: CheckRun) -> None:
-        """Show the verdict of the run."""
         counts = {verdict: sum(result.verdict is verdict for result in checked.results) for verdict in CheckVerdict}
         worst = CheckVerdict.OK if checked.ready else CheckVerdict.FAILURE
         words = WORDS["ready"] if checked.ready else WORDS["not-ready"]
@@ -89,7 +87,6 @@ class CheckDisplay:
         self.show(words.filled(facts).of(self._language), worst)
 
     def show(self, line: str, verdict: CheckVerdict) -> None:
-        """Print one line, on a terminal in its colour."""
         if self.bars:
             self.bars.console.print(line, style=_STYLES[verdict])
         else:
@@ -111,7 +108,6 @@ class JsonCheckDisplay(CheckDisplay):
         print(line.strip(), file=sys.stderr, flush=True)
 
     def verdict(self, checked: CheckRun) -> None:
-        """Print the document."""
         print(msgspec.json.encode(run_document(checked, self._language, self._kind)).decode(), flush=True)
 
 

@@ -22,8 +22,6 @@ RECENT = timedelta(hours=6)  # an older run says nothing about the session that 
 
 
 class CheckRun(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of the checks: its time, the session's title and the results."""
-
     at: datetime
     title: str = ""
     quick: bool = False
@@ -31,7 +29,6 @@ class CheckRun(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ready(self) -> bool:
-        """Whether the room was ready."""
         return is_ready(self.results)
 
 

@@ -67,7 +67,6 @@ class CheckRunner:
             threads.start_thread(self._look, check, self._stops[check.name], name=f"check-{check.name}")
 
     def _look(self, check: Check, stop: threading.Event) -> None:
-        """Run a check, on its thread."""
         situation = replace(
             self._situation, stop=stop, on_progress=lambda progress: self._messages.put((check, progress))
         )

@@ -38,7 +38,6 @@ class _Completed(click.ParamType):  # type: ignore[type-arg] # generic from clic
         self._names = names
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
-        """Convert as before."""
         return self._of.convert(value, param, ctx)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -9,7 +9,6 @@ _SCREENS = ("DISPLAY", "WAYLAND_DISPLAY")
 
 
 def has_desktop() -> bool:
-    """Return whether this command runs on a desktop."""
     return any(os.environ.get(name) for name in _SCREENS)
 
 

@@ -90,7 +90,6 @@ def liput(ctx: click.Context, *, no_browser: bool) -> None:
 
 
 def run() -> None:
-    """Run the command line and exit with its status."""
     _make_output_printable()
     try:
         status = liput.main(prog_name="liput", standalone_mode=False)

@@ -6,7 +6,6 @@ end_silently()  # before any other import
 
 
 def main() -> None:
-    """Run the command line; the console script."""
     import os
     import resource
     import sys

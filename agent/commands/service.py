@@ -44,7 +44,6 @@ def require_systemd() -> None:
 
 
 def systemctl(*words: str, is_system: bool) -> tuple[str, ...]:
-    """Return a command for one of the two service managers."""
     return ("systemctl", *(() if is_system else ("--user",)), *words)
 
 

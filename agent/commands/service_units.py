@@ -51,7 +51,6 @@ class ServiceConfig:
     keys: Path | None = None
 
     def run(self, module: str, *words: str) -> Sequence[str]:
-        """Return the command for a module of ours."""
         return (*self.program, "-P", "-m", module, *words)
 
 
@@ -324,7 +323,6 @@ def service_files(place: ServiceConfig, *, autostart: bool = False) -> dict[Path
 
 
 def service_paths(*, is_system: bool) -> list[Path]:
-    """Return the possible paths of a service's files."""
     folder = units_folder(is_system=is_system)
     found = [folder / name for name in (DAEMON, SOCKET, RECORDER)]
     if is_system:

@@ -22,7 +22,6 @@ def liput_command(*words: str) -> list[str]:
 
 
 def archive_options(folder: Path | None) -> list[str]:
-    """Return the options for an archive; none for that of the settings."""
     return [] if folder is None else ["--archive", str(folder)]
 
 

@@ -29,8 +29,6 @@ type Beat = Callable[[], None]  # a part calls it every few seconds to show that
 
 
 class Part(Protocol):
-    """A task of the daemon."""
-
     @property
     def name(self) -> str:
         """Used in logs, statuses and names of threads."""
@@ -43,8 +41,6 @@ class Part(Protocol):
 
 
 class FeaturePart(Part, Protocol):
-    """A feature's part of the daemon."""
-
     def take(self, settings: Settings) -> None:
         """Use new settings from the next look on. Thread-safe."""
 
@@ -68,7 +64,6 @@ class DaemonContext:
 
 
 def poll(look: Callable[[], object], every_s: float, clock: Clock, stop: threading.Event, beat: Beat) -> None:
-    """Call `beat` and `look` every `every_s` seconds until `stop` is set."""
     while not stop.is_set():
         beat()
         look()
@@ -159,7 +154,6 @@ class ServiceNotifier:
         self._fed_ns: int | None = None
 
     def begin(self) -> None:
-        """Report that the daemon has started."""
         self.send("READY=1")
         self.send(STATUS_WATCHING)
         self._feed_if_due()
@@ -173,7 +167,6 @@ class ServiceNotifier:
             self._feed_if_due()
 
     def end(self) -> None:
-        """Report that the daemon ends."""
         self.send("STOPPING=1")
 
     def _feed_if_due(self) -> None:

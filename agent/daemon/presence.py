@@ -46,7 +46,6 @@ def _locks(descriptor: int, how: int) -> bool:
 
 
 def is_serving() -> bool:
-    """Return whether a daemon of this user runs."""
     with suppress(OSError, LiputError):
         descriptor = os.open(runtime_directory.runtime_folder() / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
         try:

@@ -62,7 +62,6 @@ class SessionRecovery:
         self._log_once(as_liput_error(error).message, "archive")
 
     def recover(self, archives: Sequence[Archive], session: UnfinishedSession) -> None:
-        """Recover one session, and tell its outcome."""
         from recorder.recovery.recover import Recovery
 
         self._tell_outcome(Recovery(archives, clock=self.clock).recover(session))

@@ -43,7 +43,6 @@ class SettingsPart:
         self._log_once = LogOnChange(self.tell)
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
-        """Look until `stop` is set."""
         poll(self.look, LOOK_S, self.clock, stop, beat)
 
     def look(self) -> None:

@@ -56,7 +56,6 @@ class StandbyRecorder:
         return spare
 
     def close(self) -> None:
-        """End the reserve."""
         with self._lock:
             if self._spare is not None:
                 self._spare.discard()

@@ -34,8 +34,6 @@ SETTLED_S = 10.0  # a recorder that lived for so long was not killed by its inpu
 
 @dataclass(eq=False)
 class RecorderSupervisor:
-    """Looks after recorders until it is stopped."""
-
     archives: Sequence[Archive]
     clock: Clock
     tell: Tell
@@ -55,7 +53,6 @@ class RecorderSupervisor:
         self._recovery = SessionRecovery(self.archives, self.clock, self.tell, self.recovered)
 
     def run(self, stop: threading.Event, beat: Callable[[], None] = lambda: None) -> None:
-        """Recover and resume until `stop` is set."""
         recovery = self._recovery
         recovering = BackgroundTask(
             "recover", recovery.recover_round, pause=RECOVER_S, failed=recovery.tell_failed, clock=self.clock

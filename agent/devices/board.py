@@ -41,7 +41,6 @@ class DeviceBoard:
     """Combines devices, inputs of sound servers, open faults and roles. Methods return changes."""
 
     def __init__(self, roles: Callable[[], Roles] = read_roles) -> None:
-        """`roles` returns the roles given."""
         self._roles = roles
         self._hardware: tuple[Device, ...] = ()
         self._inputs: tuple[Device, ...] = ()
@@ -55,7 +54,6 @@ class DeviceBoard:
         self._update({})
 
     def hardware(self, change: DeviceChange) -> list[Change]:
-        """Take a change from the monitor."""
         self._hardware = change.devices
         before = change.before if change.kind is ChangeKind.CHANGED else None
         renamed = before.id if before and before.id != change.device.id else None
@@ -64,17 +62,14 @@ class DeviceBoard:
         return [(word, device) for word, device in changes if device.id != renamed]
 
     def inputs(self, inputs: Sequence[Device]) -> list[Change]:
-        """Take the inputs of the sound servers."""
         self._inputs = tuple(inputs)
         return self._update({})
 
     def faults(self, faults: Mapping[str, Health]) -> list[Change]:
-        """Take the faults, by ids of devices."""
         self._faults = faults
         return self._update({})
 
     def roles(self) -> list[Change]:
-        """Read the roles again."""
         return self._update({})
 
     def _update(self, words: Mapping[str, str]) -> list[Change]:

@@ -157,8 +157,6 @@ def _make(device: Device) -> KnownMake | None:
 
 
 class ControlRow(msgspec.Struct, frozen=True):
-    """A control with its kept value and a note."""
-
     control: Control
     kept: ControlValue | None
     note: str

@@ -82,7 +82,6 @@ class DeviceTable:
         self._notes_heading = notes_heading
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
-        """Yield the table or the lines."""
         yield self._table() if self._least_width() <= options.max_width else self._blocks()
 
     def _least_width(self) -> int:
@@ -185,7 +184,6 @@ class JsonDeviceView:
         self._line({"type": "devices", "at": at, "devices": board.devices})
 
     def changed(self, at: datetime, changes: Sequence[Change], board: DeviceBoard) -> None:  # noqa: ARG002
-        """Write a line for each change."""
         for word, device in changes:
             self._line({"type": "device-change", "at": at, "change": word, "device": device})
 
@@ -244,7 +242,6 @@ class TableDeviceView:
         self.redraw()
 
     def told(self, line: HealthLine) -> None:
-        """Add a line below the table."""
         self._news.appendleft((line.at, line_text(line), line.level))
         self.redraw()
 
@@ -300,7 +297,6 @@ type Shower = JsonDeviceView | TableDeviceView
 
 
 def device_view(*, as_json: bool) -> Shower:
-    """Return the view for this standard output."""
     if as_json or not can_redraw():
         return JsonDeviceView()
     return TableDeviceView()

@@ -193,7 +193,6 @@ class NoticeBoard:
     _shown: dict[str, tuple[PlanNotice, float]] = field(default_factory=dict)
 
     def alarms(self) -> list[Alarm]:
-        """Return the present alarms of all sources."""
         return [alarm for source in self.sources for alarm in source()]
 
     def put(self, kind: str, plan: str, title: str, text: BilingualText) -> None:

@@ -72,7 +72,6 @@ def request_document(
 
 
 def request_line(request: Request, context: RequestContext, *, redact: bool = False) -> RequestLine:
-    """Return a request's line of a list."""
     steps = steps_of(request, context.hours, context.now)
     runs = next((step for step in steps if step.done_at is None and step.state in _RUNNING), None)
     shown = redacted(request) if redact else request

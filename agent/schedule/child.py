@@ -113,7 +113,6 @@ def _reader() -> "Callable[..., CalendarAnswer]":
 
 
 def main() -> None:
-    """Read one request and answer it."""
     end_with_parent()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # an address may be secret
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))

@@ -95,7 +95,6 @@ def feed_states(folder: Path | None = None) -> FeedStates:
 
 
 def window(settings: Settings, now: datetime) -> tuple[datetime, datetime]:
-    """Return the span of days to read."""
     return now - READ_BACK, now + timedelta(days=settings.schedule.days_ahead)
 
 

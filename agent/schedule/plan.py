@@ -52,7 +52,6 @@ class CalendarSource(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """The key of the event: calendar, UID and recurrence."""
         return self.feed, self.uid, self.recurrence_id
 
 
@@ -88,7 +87,6 @@ def session_hash(plan: Plan) -> str:
 
 
 def from_calendar(plan_id: str, source: CalendarSource) -> Plan:
-    """Return the plan of a new event."""
     return Plan(id=plan_id, source=source, **msgspec.structs.asdict(source.said))
 
 

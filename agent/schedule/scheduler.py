@@ -47,8 +47,6 @@ RETRY_S = (5.0, 15.0, 30.0, 60.0)  # waits after successive failures; the last o
 
 @dataclass(eq=False)
 class Scheduler:
-    """Carries out plans until stopped."""
-
     settings: Settings
     clock: Clock
     notify: Notify
@@ -78,12 +76,10 @@ class Scheduler:
     _log_on_change: LogOnChange = field(init=False)
 
     def __post_init__(self) -> None:
-        """Begin with the given settings."""
         self._log_on_change = LogOnChange(self.tell)
         self._newest = self.settings
 
     def take(self, settings: Settings) -> None:
-        """Use new settings from the next look on; thread-safe."""
         self._newest = settings
 
     def _apply_settings(self) -> None:
@@ -107,7 +103,6 @@ class Scheduler:
             self._checking.clear()
 
     def look(self) -> None:
-        """Do all due acts."""
         self._apply_settings()
         self._children = [child for child in self._children if not child.spawned.wait(0.0)]
         if self.feeds is not None:

@@ -102,7 +102,6 @@ class CameraSetup:
 
     @property
     def is_loaded(self) -> bool:
-        """Whether the kernel has loaded the module."""
         return self._places.module.is_dir()
 
     @property

@@ -91,7 +91,6 @@ class SessionLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
 
 
 def line_of(found: RunningRecorder) -> SessionLine:
-    """Return a session in the form for programs."""
     info = found.info
     return SessionLine(
         id=info.id,

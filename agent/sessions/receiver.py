@@ -60,7 +60,6 @@ rtmp {{
 
 
 def free_port() -> int:
-    """Return a free TCP port of loopback."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])

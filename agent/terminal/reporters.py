@@ -172,7 +172,6 @@ def _coloured(status: SessionStatus) -> "Text":
 
 
 def reporter(*, as_json: bool) -> Reporter:
-    """Return the reporter for this standard output."""
     if as_json:
         return Reporter()
     if not can_redraw():

@@ -72,7 +72,6 @@ class SentenceFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @functools.cache
 def sentence_file(name: str) -> SentenceFile:
-    """Return the content of an area's file."""
     return msgspec.json.decode((SENTENCE_FOLDER / f"{name}.json").read_bytes(), type=SentenceFile)
 
 
@@ -103,7 +102,6 @@ class Translation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 @functools.cache
 def translation(language: str) -> Translation:
-    """Return the content of a language's file."""
     return msgspec.json.decode((LANGUAGE_FOLDER / f"{language}.json").read_bytes(), type=Translation)
 
 

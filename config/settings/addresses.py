@@ -96,7 +96,6 @@ def parts_of(url: str, form: str) -> urllib.parse.SplitResult:
 
 
 def folder_of(url: str) -> Path:
-    """Return the folder of a file:// address."""
     return Path(urllib.parse.unquote(url.partition("://")[2]))
 
 

@@ -107,7 +107,6 @@ class LayoutSettings(msgspec.Struct, frozen=True, kw_only=True):
     size: Annotated[float, value_kinds.fraction(0.1, 0.5)] = 0.25
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """Yield each conflicting field with its problem."""
         most = LAYOUT_KINDS[self.kind].most
         if len(self.show) > most:
             yield "show", f'must name at most {most} {"input" if most == 1 else "inputs"} in a "{self.kind}" layout'

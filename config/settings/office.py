@@ -208,7 +208,6 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
         return hours
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """Yield each conflicting field with its problem."""
         if not any(map(self.hours_of, range(7))):
             yield "monday", "the office works on no day: some day must have hours"
 
@@ -234,7 +233,6 @@ class RequestSettings(msgspec.Struct, frozen=True, kw_only=True):
     largest_letter: Annotated[int, value_kinds.size(1000, 10**9)] = 20_000_000
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """Yield each conflicting field with its problem."""
         if len(self.roles) < 2 or len(set(self.roles)) < len(self.roles):
             yield "roles", "must be two or more, each of them once"
         elif len(self.dispose) >= len(self.roles):

@@ -108,7 +108,7 @@ class _Reader:
         if self.problems:
             return None
         found = kind(**fields)
-        if hasattr(found, "problems"):
+        if hasattr(found, "problems"):  # yields each conflicting field with its problem
             for name, sentence in found.problems():
                 self._say((name,), sentence)
         return None if self.problems else found

@@ -74,7 +74,6 @@ class CheckSettings(msgspec.Struct, frozen=True, kw_only=True):
     equipment: Annotated[tuple[str, ...], value_kinds.WORDS] = ("tripod", "cables")
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """Yield each conflicting field with its problem."""
         schemes = UPLINK_SCHEMES.get(self.uplink)
         if schemes and self.server:
             form = f"must be an address, {' or '.join(f'{scheme}://HOST' for scheme in schemes)}"
@@ -200,7 +199,6 @@ class VideoDefaults(msgspec.Struct, frozen=True, kw_only=True):
         return min(least, most), most
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """Yield each conflicting field with its problem."""
         least, most = self.stream_least_bitrate, self.stream_bitrate
         if least is not None and most is not None and least > most:
             yield "stream_least_bitrate", f"must not be above stream_bitrate, {format_rate(most)}"
@@ -226,7 +224,6 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
         return self.video_bitrate if self.maxrate is None else self.maxrate
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """Yield each conflicting field with its problem."""
         if self.max_bitrate < self.video_bitrate:
             yield "maxrate", f"must not be below video_bitrate, {format_rate(self.video_bitrate)}"
 
@@ -283,7 +280,6 @@ class DestinationSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def scheme(self) -> str:
-        """The scheme of its address, one of config.settings.addresses.SCHEMES."""
         return scheme_of(self.url)
 
     @property
@@ -292,7 +288,6 @@ class DestinationSettings(msgspec.Struct, frozen=True, kw_only=True):
         return SCHEMES[self.scheme].key == "stream"
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """Yield each conflicting field with its problem."""
         if self.ca_file is not None and not SCHEMES[self.scheme].certificate:
             secure = " or ".join(f"{name}://" for name, scheme in SCHEMES.items() if scheme.certificate)
             yield "ca_file", f"goes with an {secure} address only: no other kind has a certificate"
@@ -422,7 +417,6 @@ class PlannedSession(msgspec.Struct, frozen=True, kw_only=True):
     equipment: Annotated[tuple[str, ...] | None, value_kinds.WORDS] = None
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """Yield each conflicting field with its problem."""
         if self.title and not self.title.strip():
             yield "title", "the title is empty: name the session"
         elif not self.title and self.request is None:

@@ -47,7 +47,6 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
         return _EVERYWHERE if self.lan and self.host == LOOPBACK else self.host
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """Yield each conflicting field with its problem."""
         try:
             is_loopback = ipaddress.ip_address(self.host).is_loopback
         except ValueError:
@@ -149,17 +148,14 @@ class AlarmSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def mail_scheme(self) -> str:
-        """The scheme of the server's address: smtp or smtps."""
         return urllib.parse.urlsplit(self.mail_server).scheme
 
     @property
     def mail_host(self) -> tuple[str, int]:
-        """Host and port of the server."""
         parts = urllib.parse.urlsplit(self.mail_server)
         return parts.hostname or "", parts.port or MAIL_PORTS[parts.scheme]
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """Yield each conflicting field with its problem."""
         if self.mail_server and not self.mail_to:
             yield "mail_server", 'needs somebody to write to: mail_to = ["humas@kampus.ac.id"]'
         if self.mail_server and not self.mail_from:
@@ -239,7 +235,6 @@ class ScheduleSettings(msgspec.Struct, frozen=True, kw_only=True):
     days_ahead: Annotated[int, value_kinds.integer(1, 366)] = 30
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """Yield each conflicting field with its problem."""
         if 0 < self.check_before_s <= self.arm_ahead_s:
             yield "check_before_s", "must be more than arm_ahead_s: an armed session holds the devices"
 
@@ -294,16 +289,13 @@ class CopyTarget(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def scheme(self) -> str:
-        """The scheme of its address: file, sftp or s3."""
         return scheme_of(self.url)
 
     @property
     def folder(self) -> Path:
-        """The folder of a file:// address."""
         return folder_of(self.url)
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """Yield each conflicting field with its problem."""
         if self.known_hosts is not None and self.scheme != "sftp":
             yield "known_hosts", "goes with an sftp:// address only"
         if self.scheme != "s3":

@@ -55,8 +55,6 @@ TEXT = ValueKind("any text", _text)
 
 
 def choice(words: tuple[str, ...]) -> ValueKind:
-    """Return the kind for one of a few words."""
-
     def read(raw: object) -> str:
         if raw not in words:
             raise NotAllowed(f"must be one of {', '.join(words)}{did_you_mean(str(raw), words)}")
@@ -104,12 +102,10 @@ def _between(words: str, least: float, most: float) -> str:
 
 
 def fraction(least: float, most: float) -> ValueKind:
-    """Return the kind for a fraction of a whole."""
     return _number("a fraction", least, most, f"a number from {least:g} to {most:g}")
 
 
 def decibels(least: float, most: float) -> ValueKind:
-    """Return the kind for a gain."""
     return _number("a gain in decibels", least, most, f"decibels from {least:g} to {most:g}")
 
 
@@ -152,14 +148,12 @@ def _quantity(
 
 
 def size(least: int, most: int) -> ValueKind:
-    """Return the kind for a number of bytes."""
     return _quantity(
         "a number of bytes", least, most, quantities.SIZE_ALLOWED, quantities.parse_size, quantities.format_size
     )
 
 
 def rate(least: int, most: int) -> ValueKind:
-    """Return the kind for a number of bits per second."""
     return _quantity(
         "a number of bits per second",
         least,

@@ -10,7 +10,6 @@ CODES = findings("check-by-hand")
 
 
 def look(situation: CheckContext) -> Iterable[CheckResult]:
-    """Return a result for each item of equipment."""
     for item in situation.equipment:
         yield make_result(CODES, "ok" if item in situation.ticked else "not-ticked", f"{NAME}: {item}", item=item)
 

@@ -58,7 +58,6 @@ def look(situation: CheckContext) -> Iterator[CheckResult]:
 
 
 def memory(sample: ComputerSample) -> CheckResult:
-    """Judge the free memory."""
     free, total = brief_size(sample.memory_available), brief_size(sample.memory_total)
     is_low = sample.memory_available < LOW_MEMORY * sample.memory_total
     measured = {"free_bytes": sample.memory_available, "total_bytes": sample.memory_total}
@@ -98,7 +97,6 @@ def power(sample: ComputerSample) -> CheckResult:
 
 
 def clock(off_s: float | None) -> CheckResult:
-    """Judge the clock, which gives a session its times."""
     if off_s is None:
         return _found("clock-unknown", "clock")
     code = "ok" if off_s < SYNCHRONISED_WITHIN_S else "clock-unsynchronised"
@@ -124,7 +122,6 @@ def sleep(refused: frozenset[InhibitedEvent] | None) -> Iterator[CheckResult]:
 
 
 def restart() -> Iterator[CheckResult]:
-    """Judge whether the PC must restart first."""
     if are_drivers_removed(MODULES, platform.release()):
         yield _found("drivers-gone", "restart")
     elif is_restart_required(RUN):

@@ -70,7 +70,6 @@ def _figures(device: Device, chosen: ChosenMode | None) -> Measured:
 
 
 def ok_result(device: Device, name: str, profile: Profile, tree: UsbTopology) -> CheckResult:
-    """Return the result of a device that is well."""
     chosen = _chosen_mode(device, profile, tree)
     size = _picture(chosen.mode.width, chosen.mode.height, _real_rate(device, chosen)) if chosen else device.id
     link = f", USB {brief_rate(device.link_bps)}" if device.link_bps else ""

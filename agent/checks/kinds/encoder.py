@@ -38,7 +38,6 @@ CODES = findings("check-encoder")
 
 
 def measure(situation: CheckContext) -> Iterable[CheckResult]:
-    """Return whether this PC can encode the session's profile."""
     if situation.held:
         return [make_result(CODES, "in-session", NAME, session=situation.held[0].info.title)]
     _, most = situation.settings.video.stream_range(situation.profile)
@@ -78,7 +77,6 @@ def _measure_now(situation: CheckContext, asked: HeadroomQuery) -> CheckResult:
 
 
 def judge(situation: CheckContext, headroom: Headroom) -> CheckResult:
-    """Judge a measured headroom for the session."""
     settings = situation.settings
     takes_two = bool(situation.streams) and choose_encode(settings.video.stream_encode, headroom)[0] == SEPARATE
     spare = headroom.spare if takes_two else headroom.spare_of_one

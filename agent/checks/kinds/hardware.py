@@ -21,7 +21,6 @@ CODES = findings("check-hardware")
 
 
 def look(situation: CheckContext) -> Iterable[CheckResult]:
-    """Return the encoder of the session."""
     wish, settings = situation.settings.video.encoder, settings_of(situation)
     kinds = candidates(wish)
     if not kinds:

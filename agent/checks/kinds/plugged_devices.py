@@ -35,8 +35,6 @@ def _missing_source(name: str, code: str, **facts: object) -> SessionSource:
 
 
 class PluggedDevices:
-    """The devices plugged in, with their roles."""
-
     def __init__(self, devices: Sequence[Device], roles: Roles) -> None:
         self._roles = roles
         self._devices = with_roles(devices, roles)

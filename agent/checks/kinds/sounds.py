@@ -43,7 +43,6 @@ OF_FAULTS: Mapping[str, str] = {
 
 
 def listen(situation: CheckContext) -> Iterable[CheckResult]:
-    """Return the results for each sound input of the session."""
     situation.tell(0.1, WORDS["listening-say-something"])
     results = inspect_sources(situation, NAME, CODES, lambda chosen: chosen.sounds, _input_results)
     if not results and situation.asked.audios != (NONE,):
@@ -137,7 +136,6 @@ def sound_faults(heard: SoundCheckResult) -> list[str]:
 
 
 def sound_figures(heard: SoundCheckResult) -> Measured:
-    """Return the figures in JSON types."""
     return {
         "level_dbfs": round(heard.level_dbfs, 1),
         "softest_channel_dbfs": round(min(heard.levels_dbfs), 1),

@@ -39,7 +39,6 @@ CODES = {trouble: _not_measured(code) for trouble, code in findings("network").i
 
 
 def look(situation: CheckContext) -> Iterable[CheckResult]:
-    """Measure as the settings say, and judge the result."""
     settings = situation.settings.check
     if settings.uplink == "none":
         return [make_result(CODES, "off", NAME)]

@@ -41,17 +41,14 @@ class _ReadingConnection(asyncio.Protocol):
         return _Timer(self.transport, UNREAD_S)
 
     def pause_writing(self) -> None:
-        """Start the deadline for unread data."""
         super().pause_writing()
         self._unread.start()
 
     def resume_writing(self) -> None:
-        """Stop that deadline."""
         super().resume_writing()
         self._unread.stop()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the timer."""
         self._unread.stop()
         super().connection_lost(exc)
 
@@ -60,13 +57,11 @@ class HttpConnection(_ReadingConnection, H11Protocol):
     _is_handed_over = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Start the deadline of the first request."""
         super().connection_made(transport)
         self._request = _Timer(transport, HEADER_S)
         self._request.start()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the timers."""
         self._request.stop()
         super().connection_lost(exc)
 

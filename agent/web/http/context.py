@@ -139,8 +139,6 @@ class WorkerPool:
 
 @dataclass(eq=False)
 class ApiContext:
-    """Context of every request."""
-
     gate: Auth
     clock: Clock
     settings: CurrentSettings
@@ -168,7 +166,6 @@ class ApiContext:
         return session_archives(self.settings.read(), self.clock)
 
     def reap(self) -> None:
-        """Reap recorders that have ended."""
         for recorder in list(self.recorders):  # another thread may add one
             if recorder.wait(0.0):
                 self.recorders.remove(recorder)

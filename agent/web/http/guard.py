@@ -179,7 +179,6 @@ class Guard:
         self._sockets = {True: 0, False: 0}  # open WebSockets by `is_near`
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request or WebSocket."""
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
