@@ -12,7 +12,7 @@ from agent.checks.kinds.internet import targets_of
 from agent.checks.runner import CheckRunner
 from agent.devices.table import plain_table, print_table
 from agent.sessions.options import request_option, with_asked
-from agent.terminal.parameters import config_option, duration_callback, json_option, print_json
+from agent.terminal.parameters import config_option, duration_option, json_option, print_json
 from agent.terminal.signals_and_keys import set_on_signal
 from config.errors import StateError
 from config.settings.schema import load_settings
@@ -42,7 +42,7 @@ Exit status: 0 ready; 1 not ready; 2 wrong usage.
 @click.option("--audio", "audios", metavar="DEVICE", multiple=True, help="As for `liput record`.")
 @click.option("--stream", "streams", metavar="NAME", multiple=True, help="A destination of the settings; repeatable.")
 @click.option("--profile", metavar="NAME", help="Picture size, frame rate and bit rates (liput config show).")
-@click.option("--for", "duration_s", callback=duration_callback, metavar="TIME", help="The planned duration: 90m, 2h.")
+@duration_option("--for", "duration_s", "The planned duration: 90m, 2h.")
 @click.option("--conference/--no-conference", default=None, help="Whether a video conference runs at the same time.")
 @click.option("--archive", type=click.Path(path_type=Path), metavar="DIR", help="The archive folder.")
 @click.option("--have", metavar="THING", multiple=True, help="Confirm an item that Liput cannot detect; repeatable.")

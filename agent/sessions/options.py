@@ -15,7 +15,7 @@ import msgspec
 from agent.checks.history import recent_run
 from agent.features import with_request
 from agent.sessions.control import make_spec
-from agent.terminal.parameters import Command, config_option, duration_callback, with_options
+from agent.terminal.parameters import Command, config_option, duration_option, with_options
 from agent.terminal.terminal import can_ask
 from config.errors import UsageError
 from config.locale.lookup import text
@@ -58,13 +58,7 @@ _RECORDED = (
     click.option(
         "--allow-missing", is_flag=True, help="Start although a named device is missing; a slate replaces it."
     ),
-    click.option(
-        "--for",
-        "duration_s",
-        callback=duration_callback,
-        metavar="TIME",
-        help="The duration: 90s, 1h30m.  [default: until stopped]",
-    ),
+    duration_option("--for", "duration_s", "The duration: 90s, 1h30m.  [default: until stopped]"),
     click.option("--archive", type=click.Path(path_type=Path), metavar="DIR", help="The archive folder."),
     click.option(
         "--consent",

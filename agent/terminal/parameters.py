@@ -55,6 +55,15 @@ def option_callback[Value](
 duration_callback = option_callback(parse_duration)  # for an option such as 90s or 1h30m, in seconds
 
 
+def duration_option[Answer](
+    option: str, name: str, text: str, default: str | None = None
+) -> Callable[[Command[Answer]], Command[Answer]]:
+    shown = default is not None
+    return click.option(
+        option, name, callback=duration_callback, metavar="TIME", default=default, show_default=shown, help=text
+    )
+
+
 def is_given(ctx: click.Context, name: str) -> bool:
     """Return whether the option `name` stands on the command line."""
     return ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE

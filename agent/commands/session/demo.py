@@ -10,7 +10,7 @@ import click
 from agent.sessions.control import make_spec
 from agent.sessions.receiver import DemoReceiver
 from agent.sessions.run_recorder import RecorderRun
-from agent.terminal.parameters import config_option, duration_callback, json_lines_option
+from agent.terminal.parameters import config_option, duration_option, json_lines_option
 from agent.terminal.reporters import reporter
 from config.settings.quantities import brief_size
 from config.settings.schema import load_settings
@@ -22,15 +22,7 @@ RESERVE_BYTES = 200_000_000  # reserve in the demo's own folder: /tmp is often s
 
 
 @click.command()
-@click.option(
-    "--for",
-    "duration_s",
-    callback=duration_callback,
-    metavar="TIME",
-    default="10s",
-    show_default=True,
-    help="The duration: 10s, 2m.",
-)
+@duration_option("--for", "duration_s", "The duration: 10s, 2m.", default="10s")
 @click.option("--profile", metavar="NAME", help="Picture size, frame rate, bit rates.  [default: from the settings]")
 @click.option(
     "--archive", type=click.Path(path_type=Path), metavar="DIR", help="The archive folder.  [default: a new one, named]"

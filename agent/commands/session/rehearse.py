@@ -13,7 +13,7 @@ from agent.checks.display import check_display
 from agent.checks.history import CheckRun
 from agent.sessions.options import rehearsal_options
 from agent.sessions.rehearsal_results import rehearsal_results
-from agent.terminal.parameters import duration_callback, json_option
+from agent.terminal.parameters import duration_option, json_option
 from agent.terminal.signals_and_keys import set_on_signal
 from config.locale.lookup import words
 from config.settings.schema import Settings, load_settings
@@ -39,15 +39,7 @@ Exit status: 0 ready; 1 not ready; 2 wrong usage.
 
 @click.command(epilog=EXAMPLES)
 @plan_option
-@click.option(
-    "--for",
-    "for_s",
-    callback=duration_callback,
-    metavar="TIME",
-    default="10s",
-    show_default=True,
-    help="The duration: 10s, 1m.",
-)
+@duration_option("--for", "for_s", "The duration: 10s, 1m.", default="10s")
 @rehearsal_options
 @json_option
 def rehearse_command(

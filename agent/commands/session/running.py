@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from agent.sessions.control import NOTHING_RUNS, disarm, earlier_end, line_of, start, stop, successor_of
-from agent.terminal.parameters import duration_callback, json_option, print_result
+from agent.terminal.parameters import duration_option, json_option, print_result
 from agent.terminal.reporters import exit_status, result_text, storable_result
 from config.errors import SessionError
 from config.settings.quantities import clock_text
@@ -24,13 +24,7 @@ Examples:
   liput start --pre-roll 15s          record from 15 s ago, as far as that is kept
 """
 )
-@click.option(
-    "--pre-roll",
-    "pre_roll_s",
-    callback=duration_callback,
-    metavar="TIME",
-    help="Seconds before now to include: 15s.  [default: none]",
-)
+@duration_option("--pre-roll", "pre_roll_s", "Seconds before now to include: 15s.  [default: none]")
 @session_option
 @json_option
 def start_command(*, pre_roll_s: float | None, key: str | None, as_json: bool) -> None:
