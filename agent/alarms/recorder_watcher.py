@@ -77,7 +77,8 @@ class RecorderListener:
     def _update(self) -> None:
         """Update the alarms. A trouble begins and ends once, however many events it has."""
         there: dict[Key, Alarm] = {}
-        for alarm in map(self._alarm, self._faults.events()):
+        for event in self._faults.events():
+            alarm = self._new_alarm(event.kind, event.subject, event.at, event.message, event.detail.get("reason"))
             other = there.get(alarm.key)
             if other is None or explanation_rank(alarm.kind) < explanation_rank(other.kind):
                 there[alarm.key] = alarm
@@ -90,10 +91,6 @@ class RecorderListener:
             else:
                 there[key] = msgspec.structs.replace(alarm, since=before.since)
         self._shown = there
-
-    def _alarm(self, event: Event) -> Alarm:
-        reason = event.detail.get("reason")
-        return self._new_alarm(event.kind, event.subject, event.at, event.message, reason)
 
     def _new_alarm(self, kind: str, subject: str, at: datetime, message: str, reason: object = None) -> Alarm:
         return new_alarm(self.info.id, self.info.title, kind, subject, at, message, reason)
