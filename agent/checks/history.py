@@ -129,41 +129,34 @@ class UplinkMeasurement(msgspec.Struct, frozen=True, kw_only=True, tag_field="ty
 
 
 def uplink_measurements(history: Sequence[CheckRun]) -> list[UplinkMeasurement]:
-    """Return all measurements, newest first; checks without one are left out."""
+    """Return all measurements, newest first; checks without one are left out.
+
+    A test stream gives the rate at which it arrived; the link may carry more.
+    """
     found = []
     for checked in reversed(history):
         by_name = {result.name: result for result in checked.results}
         if (result := by_name.get(NAME)) and "up_bps" in result.measured:
-            found.append(_measurement(checked, result, by_name.get(LATENCY)))
-        found += [
-            _from_test_stream(checked, result) for result in checked.results if "delivered_bps" in result.measured
-        ]
+            verdicts = result.verdict, by_name.get(LATENCY, result).verdict
+            worst = max(verdicts, key=list(CheckVerdict).index)
+            found.append(_measurement(checked, result, worst, result.measured))
+        for result in checked.results:
+            if "delivered_bps" in (measured := result.measured):
+                known = {
+                    "up_bps": measured["delivered_bps"],
+                    "need_bps": measured["rate_bps"],
+                    "loaded_s": measured["rtt_s"],
+                    "server": result.name.removeprefix(f"{NAME}: "),
+                }
+                found.append(_measurement(checked, result, result.verdict, known))
     return found
 
 
-def _from_test_stream(checked: CheckRun, result: CheckResult) -> UplinkMeasurement:
-    """Return the rate at which a test stream arrived; the link may carry more."""
-    measured = result.measured
-    known = {
-        "up_bps": measured["delivered_bps"],
-        "need_bps": measured["rate_bps"],
-        "loaded_s": measured["rtt_s"],
-        "server": result.name.removeprefix(f"{NAME}: "),
-    }
-    return _make(checked, result, result.verdict, known)
-
-
-def _measurement(checked: CheckRun, result: CheckResult, latency: CheckResult | None) -> UplinkMeasurement:
-    both = [result.verdict, *([latency.verdict] if latency else [])]
-    known = {name: value for name, value in result.measured.items() if name in UplinkMeasurement.__struct_fields__}
-    return _make(checked, result, max(both, key=list(CheckVerdict).index), known)
-
-
-def _make(
+def _measurement(
     checked: CheckRun, result: CheckResult, verdict: CheckVerdict, known: Mapping[str, object]
 ) -> UplinkMeasurement:
     facts = {"at": checked.at, "title": checked.title, "verdict": verdict, "code": result.code}
-    return msgspec.convert({**known, **facts, "type": "uplink"}, UplinkMeasurement)
+    return msgspec.convert({**known, **facts, "type": "uplink"}, UplinkMeasurement)  # leaves out other figures
 
 
 def rows(found: Sequence[UplinkMeasurement], language: str) -> list[tuple[str, ...]]:
