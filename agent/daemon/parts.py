@@ -161,8 +161,11 @@ class ServiceNotifier:
     def look(self, standing: Sequence[str]) -> None:
         """Feed the watchdog unless a part hangs; report a change of the hanging parts."""
         if list(standing) != list(self._told):
-            self._say(", ".join(standing))
             self._told = list(standing)
+            names = ", ".join(standing)
+            self.send(f"STATUS={names} hangs" if names else STATUS_WATCHING)
+            renewed = "; the daemon will be started anew" if self.fed_every_s is not None else ""
+            self._tell(f"{names} hangs{renewed}" if names else "nothing hangs any more")
         if not standing:
             self._feed_if_due()
 
@@ -177,13 +180,6 @@ class ServiceNotifier:
         if self._fed_ns is None or now_ns - self._fed_ns >= (self.fed_every_s - self.look_s) * NANOSECONDS:
             self._fed_ns = now_ns
             self.send("WATCHDOG=1")
-
-    def _say(self, names: str) -> None:
-        self.send(f"STATUS={names} hangs" if names else STATUS_WATCHING)
-        if names:
-            self._tell(f"{names} hangs{'; the daemon will be started anew' if self.fed_every_s is not None else ''}")
-        else:
-            self._tell("nothing hangs any more")
 
     def send(self, words: str) -> None:
         """Send a message as one datagram. Ignores errors."""
