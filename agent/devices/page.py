@@ -1,6 +1,7 @@
 """One device in full, for `liput devices show --json` and `controls --json`."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import msgspec
 
@@ -205,9 +206,16 @@ def _notes(control: Control, kept: ControlValue | None) -> Iterator[str]:
         yield "kept" if kept == control.value else f"kept: {control.show(kept)}"
 
 
-def controls_document(
-    device: Device, changes: Sequence[ControlChange], rows: Sequence[ControlRow]
-) -> dict[str, object]:
-    """Return the document of `liput devices controls --json`."""
+class ControlsDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """The document of `liput devices controls --json`."""
+
+    device: str
+    name: str
+    node: str | None
+    changes: list[ControlChange]
+    controls: list[dict[str, Any]]
+
+
+def controls_document(device: Device, changes: list[ControlChange], rows: Sequence[ControlRow]) -> ControlsDocument:
     listed = [msgspec.to_builtins(row.control, str_keys=True) | {"kept": row.kept, "note": row.note} for row in rows]
-    return {"device": device.id, "name": device.name, "node": device.node, "changes": changes, "controls": listed}
+    return ControlsDocument(device=device.id, name=device.name, node=device.node, changes=changes, controls=listed)

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
 from agent.devices.listing import RoleState, devices_with_roles, give_role, known_devices, role_states, take_role_away
-from agent.devices.page import control_rows, controls_document, find_camera
+from agent.devices.page import ControlsDocument, control_rows, controls_document, find_camera
 from agent.web.api.state import DeviceShown, device_shown
 from agent.web.http.endpoint import ApiCall, Endpoint
 from config.errors import UsageError
@@ -44,16 +44,6 @@ class RolesDocument(msgspec.Struct, frozen=True, kw_only=True):
 
     roles: list[RoleState]
     proposals: list[Proposal]
-
-
-class ControlsDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """The document of `liput devices controls --json`."""
-
-    device: str
-    name: str
-    node: str | None
-    changes: list[ControlChange]
-    controls: list[dict[str, Any]]
 
 
 def devices(call: ApiCall) -> list[DeviceShown]:
@@ -144,8 +134,7 @@ def _controls(call: ApiCall, act: Act | None = None) -> ControlsDocument:
         if act is not None:
             changes = act(panel, device, stack.enter_context(open_health_log(settings, call.house.clock)))
         rows = list(control_rows(panel.controls(), device, settings, call.house.tell))
-    document: Any = controls_document(device, changes, rows)
-    return ControlsDocument(**document)
+    return controls_document(device, changes, rows)
 
 
 _AT = "/api/v1/devices/{id:path}"

@@ -15,9 +15,9 @@ from starlette.routing import BaseRoute, Route
 
 from agent.web.http.context import ApiContext, WorkerPool
 from agent.web.http.limits import is_loopback
-from agent.web.http.responses import CONFLICT, HttpRefusal, error_response, json_response
+from agent.web.http.responses import CONFLICT, HttpRefusal, error_response
 from config.errors import LiputError, UsageError
-from recorder.model.names import quoted
+from recorder.model.names import json_bytes, quoted
 
 JSON = "application/json"
 
@@ -174,7 +174,7 @@ class Endpoint:
             done = await pool.run(lambda: self._do(call, asked))
             if not self.is_read_only:
                 request.app.state.hub.poke()
-            return done if isinstance(done, Response) else json_response(done, self.status)
+            return done if isinstance(done, Response) else Response(json_bytes(done), self.status, media_type=JSON)
 
         if self.method == "POST" and (keys := request.headers.getlist("idempotency-key")):
             return await repeated.once(keys, f"{request.url.path} {raw!r}", do)

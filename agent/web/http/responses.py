@@ -46,10 +46,6 @@ class HttpRefusal(LiputError):
         self.headers = dict(headers or {})
 
 
-def json_response(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(json_bytes(value), status, headers, "application/json")
-
-
 def _http_status(error: LiputError) -> int:
     if isinstance(error, HttpRefusal):
         return error.status
