@@ -19,8 +19,6 @@ from config.settings.schema import load_settings
 from devices.host.clock import SystemClock
 from recorder.session.request import SessionRequest
 
-NOT_READY = 1
-
 EXAMPLES = """\b
 Examples:
   liput check                                 every check, for a session by the settings; half a minute
@@ -93,7 +91,7 @@ def check_command(
             except StateError as error:
                 click.echo(f"liput: the result is not kept: {error.message}", err=True)
             log_run(checked, settings)
-    return 0 if checked.ready else NOT_READY
+    return 0 if checked.ready else 1
 
 
 def _show_history(language: str, *, as_json: bool) -> None:

@@ -212,8 +212,6 @@ def _made(folder: Path, place: ServiceConfig) -> str:
     return f"made the folder {folder}, for {USER}"
 
 
-NOT_RUNNING = 1
-
 EXAMPLES = """\b
 Examples:
   liput service install --now                  for this user: starts with the first login
@@ -265,7 +263,7 @@ def status(*, is_system: bool, as_json: bool) -> int:
     """
     found = service_status(is_system=is_system)
     print_result(found, _text(found), as_json=as_json)
-    return 0 if found.active == "active" else NOT_RUNNING
+    return 0 if found.active == "active" else 1
 
 
 @service_command.command()

@@ -24,8 +24,6 @@ from recorder.features.copies.target import CopyReason
 from recorder.model.names import one_line
 from recorder.package.verification import refuse_pruned, require_sealed
 
-WAITING = 1
-
 _NO_FAILURE = frozenset({CopyReason.SESSION, CopyReason.BUSY})
 """Reasons that are no failure unless people asked for this copy."""
 
@@ -89,7 +87,7 @@ def copy_command(
             for outcome in _copy(queue, name, packages, settings, as_json=as_json):
                 minor = pending and outcome.reason in _NO_FAILURE
                 waiting |= outcome.state != "copied" and not minor
-    return WAITING if waiting else 0
+    return 1 if waiting else 0
 
 
 def _names(settings: Settings, names: tuple[str, ...], *, automatic: bool) -> list[str]:

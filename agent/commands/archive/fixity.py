@@ -17,8 +17,6 @@ from recorder.archive.fixity_round import FixityEntry, FixityLog, FixityRound, u
 from recorder.model.names import one_line
 from recorder.running.runtime_directory import is_session_running
 
-DAMAGED = 1
-
 EXAMPLES = """\b
 Examples:
   liput archive fixity                         up to the budget of the settings, as by a nightly timer
@@ -68,7 +66,7 @@ def fixity_command(folder: Path | None, budget: int | None, *, show_log: bool, a
         print_json(done)
     else:
         click.echo(f"{done}: {_ENDS[done.ended]}", err=True)
-    return DAMAGED if done.damaged else 0
+    return 1 if done.damaged else 0
 
 
 def _print(entry: FixityEntry, *, as_json: bool) -> None:

@@ -23,8 +23,6 @@ from recorder.features.copies.pruning import prune
 from recorder.features.copies.target import Target, refuse_same
 from recorder.package.metadata import Package, PackageState
 
-NOT_PRUNED = 1
-
 EXAMPLES = """\b
 Examples:
   liput archive prune 3f2a91c0 --keep-copies 2
@@ -70,7 +68,7 @@ def prune_command(
             result = _pruned(queue, package, least)
             wanted -= result.pruned
             _print(result, as_json=as_json)
-    return NOT_PRUNED if wanted else 0
+    return 1 if wanted else 0
 
 
 def _to_prune(queue: CopyQueue, archives: Sequence[Archive], key: str | None, least: int) -> list[Package]:

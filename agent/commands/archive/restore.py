@@ -55,8 +55,6 @@ class RestoreResult(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
 
 
-NOT_FETCHED = 1
-
 from_option = click.option("--from", "name", metavar="TARGET", help="The copy to use: a name from [copies].")
 
 
@@ -105,7 +103,7 @@ def fetch_command(package_id: str | None, name: str, folder: Path | None, *, eve
                 click.echo(f"{result.id}: fetched from {name}")
             else:
                 click.echo(f"{result.id}: not fetched: {result.reason}", err=True)
-    return NOT_FETCHED if failed else 0
+    return 1 if failed else 0
 
 
 class _Restoring:

@@ -17,8 +17,6 @@ from recorder.package.bag import DECLARATION_FILE
 from recorder.package.metadata import PackageState, Problem, ProblemKind
 from recorder.package.verification import VerificationResult, verify_any_bag
 
-PROBLEMS_FOUND = 1
-
 
 @click.command("verify")
 @click.argument("package_id", metavar="ID|PATH", required=False)
@@ -56,7 +54,7 @@ def verify_command(
         print_json(verdicts if every else verdicts[0])
     elif not verdicts:
         click.echo("There is no package.", err=True)
-    return 0 if all(verdict.ok for verdict in verdicts) else PROBLEMS_FOUND
+    return 0 if all(verdict.ok for verdict in verdicts) else 1
 
 
 def _folder_outside(archives: Sequence[Archive], key: str | None) -> Path | None:

@@ -18,7 +18,6 @@ from devices.health.log_writer import open_health_log
 from devices.host.clock import SystemClock
 from devices.model.device import Device
 
-NOT_ALL_RESET = 1
 _ALL = "="
 
 EXAMPLES = """\b
@@ -78,7 +77,7 @@ def controls_command(
         _print_changes(device, changes, is_kept=bool(texts) and not no_keep)
     else:
         _print_table(device, rows)
-    return NOT_ALL_RESET if any(change.problem for change in changes) else 0
+    return 1 if any(change.problem for change in changes) else 0
 
 
 def _texts(assignments: Sequence[str]) -> dict[str, str]:

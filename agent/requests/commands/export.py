@@ -71,7 +71,6 @@ Examples:
 The file has requests.csv (a line for each request), requests.json (the same for programs) and a folder for each.
 Exit status: 0 complete; 1 incomplete, the output lists the missing parts; 2 wrong usage.
 """
-INCOMPLETE = 1
 
 
 @click.command("export", epilog=EXAMPLES)
@@ -98,4 +97,4 @@ def export_command(
         click.echo(file)
         for sentence in left_out:
             click.echo(f"liput: not in it: {sentence}", err=True)
-    return INCOMPLETE if left_out else 0
+    return 1 if left_out else 0

@@ -14,8 +14,6 @@ from agent.terminal.terminal import own_output
 from config.settings.quantities import brief_duration
 from recorder.model.names import one_line
 
-DAMAGED = 1
-
 COLUMNS = (
     Column("came in"),
     Column("id"),
@@ -46,7 +44,7 @@ def list_command(*, context: RequestContext, every: bool, late: bool, redact: bo
         _print(lines)
     for reason in damaged.values():
         click.echo(f"liput: {reason}", err=True)
-    return DAMAGED if damaged else 0
+    return 1 if damaged else 0
 
 
 def _print(lines: list[RequestLine]) -> None:
