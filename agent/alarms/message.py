@@ -1,11 +1,11 @@
 """Messages to people, with alarms and notices, and their text in a language."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from agent.health.alarm import WORDS, Alarm, PlanNotice
-from config.locale.lookup import WRITTEN, LocalizedText
+from config.locale.lookup import WRITTEN
 from recorder.model.names import one_line
 
 
@@ -64,24 +64,21 @@ def _lines(message: Message, room: str, language: str) -> Iterator[str]:
         yield f"{WORDS['room'].of(language).capitalize()}: {room}"
     if message.is_test:
         yield WORDS["test"].of(language)
-    for number, notice in enumerate(message.notices):
-        if not number:
-            yield f"{WORDS['planned'].of(language)}:"
+    if message.notices:
+        yield f"{WORDS['planned'].of(language)}:"
+    for notice in message.notices:
         yield _cut(f"- {notice.at.astimezone():%H:%M:%S} {notice.text.of(language)}", LONGEST_LINE)
     told = {alarm.key for alarm in (*message.began, *message.lasting)}
-    yield from _group(WORDS["began"], message.began, language)
-    yield from _group(WORDS["lasting"], message.lasting, language)
-    yield from _group(WORDS["over"], message.over, language)
-    yield from _group(WORDS["still"], [alarm for alarm in message.present if alarm.key not in told], language)
+    still = tuple(alarm for alarm in message.present if alarm.key not in told)
+    groups = {"began": message.began, "lasting": message.lasting, "over": message.over, "still": still}
+    for heading, alarms in groups.items():
+        if alarms:
+            yield f"{WORDS[heading].of(language)}:"
+        for alarm in alarms:
+            text = f"- {alarm.since.astimezone():%H:%M:%S} {alarm.title}: {alarm.text.of(language)}"
+            yield _cut(text, LONGEST_LINE)
     if message.is_last:
         yield WORDS["last"].of(language)
-
-
-def _group(heading: LocalizedText, alarms: Iterable[Alarm], language: str) -> Iterator[str]:
-    for number, alarm in enumerate(alarms):
-        if not number:
-            yield f"{heading.of(language)}:"
-        yield _cut(f"- {alarm.since.astimezone():%H:%M:%S} {alarm.title}: {alarm.text.of(language)}", LONGEST_LINE)
 
 
 def _cut(text: str, longest: int) -> str:
