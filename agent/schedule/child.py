@@ -13,7 +13,7 @@ import urllib.parse
 import urllib.request
 from http.client import HTTPException
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 import msgspec
 
@@ -22,10 +22,6 @@ from config.errors import LiputError, StateError
 from config.settings.office import zone_of
 from devices.host.child import end_with_parent
 from devices.uplink.redirects import SameServerRedirects
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 
 _ELSEWHERE = "its server redirects to another address"
 _HTTP_REASONS = {
@@ -92,24 +88,21 @@ def _describe(reason: object) -> str:
 
 CPU_S = 30
 MEMORY_BYTES = 1 << 30
-NOT_INSTALLED = "calendars are read with icalendar and recurring-ical-events, which are not installed"
-HOW_TO_INSTALL = "install liput[calendar], or start Liput by ./run, which does"
 
 
 def read(wanted: CalendarRequest) -> CalendarAnswer:
     """Return the events of a calendar; raises LiputError."""
     text = fetch(wanted.address, wanted.timeout_s)
-    return _reader()(text, zone_of(wanted.zone), wanted.since, wanted.until)
-
-
-def _reader() -> "Callable[..., CalendarAnswer]":
     try:
         from agent.schedule.ical import read_calendar
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in {"icalendar", "recurring_ical_events", "dateutil", "x_wr_timezone"}:
-            raise StateError(NOT_INSTALLED, hint=HOW_TO_INSTALL) from None
+            raise StateError(
+                "calendars are read with icalendar and recurring-ical-events, which are not installed",
+                hint="install liput[calendar], or start Liput by ./run, which does",
+            ) from None
         raise
-    return read_calendar
+    return read_calendar(text, zone_of(wanted.zone), wanted.since, wanted.until)
 
 
 def main() -> None:

@@ -80,7 +80,8 @@ def _events(
     calendar: Component, zone: tzinfo, since: datetime, until: datetime, notes: list[str]
 ) -> Iterator[CalendarEvent]:
     components = [each for each in calendar.walk("VEVENT") if _has_beginning(each, notes)]
-    recurring = {str(each.get("UID", "")) for each in components if _recurs(each)}
+    of_series = ("RRULE", "RDATE", "RECURRENCE-ID")
+    recurring = {str(each.get("UID", "")) for each in components if any(name in each for name in of_series)}
     kept = icalendar.Calendar()
     for name, value in calendar.property_items(recursive=False):
         if name in {"X-WR-TIMEZONE", "CALSCALE"}:
@@ -107,10 +108,6 @@ def _has_beginning(event: Component, notes: list[str]) -> bool:
         return True
     notes.append(f"an event without a beginning is left out: {_text(event, 'SUMMARY') or 'without a title'}")
     return False
-
-
-def _recurs(event: Component) -> bool:
-    return any(name in event for name in ("RRULE", "RDATE", "RECURRENCE-ID"))
 
 
 def _event(event: Component, zone: tzinfo, *, recurs: bool) -> CalendarEvent:

@@ -242,9 +242,7 @@ class Scheduler:
 
     def _closed_for_change(self, act: PlanAct) -> bool:
         """Return whether a recorder closed its devices only because its plan changed."""
-        if record_of(act.plan, self._ledger()).changing != act.recorder:
-            return False
-        return was_disarmed(act.recorder)
+        return record_of(act.plan, self._ledger()).changing == act.recorder and was_disarmed(act.recorder)
 
     def _ask(self, act: PlanAct, request: AnyRequest, word: str) -> bool:
         """Send a request to a recorder, at most every RETRY_S[0]; return whether it was sent now."""
