@@ -63,7 +63,7 @@ def make_app(
         *pages,
     ]
     app = Starlette(
-        routes=routes, exception_handlers={HTTPException: _http_error, LiputError: _our_error, Exception: _unexpected}
+        routes=routes, exception_handlers={HTTPException: _http_error, LiputError: _error, Exception: _error}
     )
     app.state.house, app.state.hub = house, hub
     app.router.redirect_slashes = False
@@ -86,11 +86,8 @@ async def _http_error(request: Request, error: Exception) -> Response:
     return error_response(HttpRefusal(status, said.get(status, "this cannot be done"), headers=headers))
 
 
-async def _our_error(_request: Request, error: Exception) -> Response:
-    return error_response(error)
-
-
-async def _unexpected(request: Request, error: Exception) -> Response:
-    house: ApiContext = request.app.state.house
-    house.tell(f"{request.method} {request.url.path} has failed: {as_liput_error(error).message}")
+async def _error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, LiputError):
+        house: ApiContext = request.app.state.house
+        house.tell(f"{request.method} {request.url.path} has failed: {as_liput_error(error).message}")
     return error_response(error)

@@ -44,17 +44,16 @@ class RenewableCertificate:
         self._make = make
         self._files = files
         self._tell = tell
-        self._is_looking = False
+        self._looking = threading.Lock()
         self._seen = self._stamps()
         # A new context: the former one would keep one certificate per kind of key.
         self.served.sni_callback = self._choose
 
     def look_beside(self) -> None:
         """Look for a new certificate on a thread, since its disk may hang."""
-        if not self._is_looking:
-            self._is_looking = True
+        if self._looking.acquire(blocking=False):
             with contextlib.suppress(RuntimeError):  # try again next time
-                start_thread(self._look, name="web-certificate", otherwise=self._looked)
+                start_thread(self._look, name="web-certificate", otherwise=self._looking.release)
 
     def _look(self) -> None:
         try:
@@ -67,10 +66,7 @@ class RenewableCertificate:
         except (OSError, ssl.SSLError) as error:
             self._tell(f"the certificate of [web] was changed and cannot be used: {error}; the one before it stays")
         finally:
-            self._looked()
-
-    def _looked(self) -> None:
-        self._is_looking = False
+            self._looking.release()
 
     def _choose(self, connection: ssl.SSLSocket | ssl.SSLObject, _name: str | None, _served: ssl.SSLContext) -> None:
         connection.context = self._now
