@@ -106,11 +106,6 @@ def recent_run(language: str) -> dict[str, object] | None:
 
 WORDS = words("check-trend")
 
-HEADINGS = (
-    WORDS["when"], WORDS["up"], WORDS["down"], WORDS["latency"],
-    WORDS["when-full"], WORDS["need"], WORDS["verdict"], WORDS["session"],
-)  # fmt: skip
-
 
 class UplinkMeasurement(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="uplink"):
     """The uplink as one check measured it, in bits a second and seconds; None: not measured."""
@@ -161,7 +156,8 @@ def _measurement(
 
 def rows(found: Sequence[UplinkMeasurement], language: str) -> list[tuple[str, ...]]:
     """Return the cells of a table, headings first."""
-    head = tuple(heading.of(language) for heading in HEADINGS)
+    headings = ("when", "up", "down", "latency", "when-full", "need", "verdict", "session")
+    head = tuple(WORDS[heading].of(language) for heading in headings)
     return [head, *(_row(each, language) for each in found)]
 
 

@@ -16,7 +16,7 @@ from agent.terminal.parameters import config_option, json_lines_option, json_opt
 from agent.terminal.signals_and_keys import set_on_signal
 from agent.terminal.terminal import own_output
 from devices.health.log_line import HealthLine, LogLevel
-from devices.health.log_reader import FileEnds, LogFilter, end_positions, follow, last_time, read
+from devices.health.log_reader import LogFilter, end_positions, follow, last_time, read
 from devices.health.log_writer import log_folder
 from devices.host.clock import SystemClock
 
@@ -99,7 +99,10 @@ def health_command(
     ends = end_positions(folder)
     shown = _print(read(folder, wanted, ends), as_json=as_json, at_once=False)
     if following:
-        _follow(folder, wanted, ends, as_json=as_json)
+        stop = threading.Event()
+        with set_on_signal(stop):
+            news = follow(folder, wanted, clock=SystemClock(), stop=stop, ends=ends)
+            _print(news, as_json=as_json, at_once=True)
     elif not shown:
         click.echo(_why_nothing(folder, span, devices, level), err=as_json)
 
@@ -182,13 +185,6 @@ def _line_printer(*, as_json: bool) -> Callable[[HealthLine], str]:
 
     text = line_formatter(colours=sys.stdout.isatty())
     return lambda line: f"{text(line)}\n"
-
-
-def _follow(folder: Path, wanted: LogFilter, ends: FileEnds, *, as_json: bool) -> None:
-    """Print new lines until Ctrl-C or another signal."""
-    stop = threading.Event()
-    with set_on_signal(stop):
-        _print(follow(folder, wanted, clock=SystemClock(), stop=stop, ends=ends), as_json=as_json, at_once=True)
 
 
 def _why_nothing(folder: Path, span: LogFilter, devices: frozenset[str] | None, level: str) -> str:

@@ -57,16 +57,12 @@ def line_sentence(line: HealthLine) -> str:
         case LogKind.DEGRADED:
             head = str(line.detail.get("fault") or line.kind)
         case LogKind.RECOVERED:
-            head, reason = f"recovered from {line.detail.get('fault') or 'a fault'}", _lasted(line)
+            head, lasted_s = f"recovered from {line.detail.get('fault') or 'a fault'}", line.detail.get("lasted_s")
+            reason = f"it lasted {duration_text(lasted_s)}" if isinstance(lasted_s, int | float) else ""
         case _:
             head = line.kind.replace("-", " ")
     advice = next((f" ({line.detail[name]})" for name in _ADVICE if line.detail.get(name)), "")
     return one_line(f"{head}: {reason}{advice}" if reason else f"{head}{advice}")
-
-
-def _lasted(line: HealthLine) -> str:
-    lasted_s = line.detail.get("lasted_s")
-    return f"it lasted {duration_text(lasted_s)}" if isinstance(lasted_s, int | float) else ""
 
 
 def _details(detail: Mapping[str, object]) -> str:
