@@ -104,14 +104,10 @@ def zone_name(name: str) -> str:
 def span_minutes(span: str) -> tuple[int, int]:
     """Return begin and end of "07:30-12:00" in minutes since midnight; raises NotAllowed."""
     match = _SPAN.fullmatch(span.strip())
-    begin, end = (0, 0) if match is None else (_minutes(match[1], match[2]), _minutes(match[3], match[4]))
+    begin, end = (0, 0) if match is None else (60 * int(match[at]) + int(match[at + 1]) for at in (1, 3))
     if match is None or not begin < end <= _DAY_MINUTES or max(int(match[2]), int(match[4])) > 59:
         raise NotAllowed('must be hours such as ["07:30-12:00", "13:00-16:00"]; [] for a closed day')
     return begin, end
-
-
-def _minutes(hours: str, minutes: str) -> int:
-    return int(hours) * 60 + int(minutes)
 
 
 def _zone(raw: object) -> str:

@@ -285,12 +285,6 @@ def _credential() -> Path | None:
     return Path(folder) / CREDENTIAL if folder else None
 
 
-def _is_credential(path: Path) -> bool:
-    """Return whether `path` is among the service's credentials: the keys, or a file that they name."""
-    credential = _credential()
-    return credential is not None and path.parent == credential.parent
-
-
 def read_url_file(path: Path | str, stdin: TextIO | None = None) -> Secret:
     """Return the address in the first line of a private file, or of standard input for "-". Raises SecretError."""
     if str(path) == "-":
@@ -338,7 +332,8 @@ def read_private_file(path: Path) -> str:
     try:
         # Non-blocking: a FIFO must not hang the open before the check.
         with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), encoding="utf-8") as file:  # noqa: PTH123 - the checked descriptor
-            _check_private(path, os.fstat(file.fileno()), _FOR_A_SERVICE if _is_credential(path) else _PRIVATE)
+            is_of_service = (keys := _credential()) is not None and path.parent == keys.parent
+            _check_private(path, os.fstat(file.fileno()), _FOR_A_SERVICE if is_of_service else _PRIVATE)
             return file.read()
     except FileNotFoundError:
         raise
