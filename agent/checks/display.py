@@ -161,7 +161,8 @@ def _how_to_take(profile: str, asked: SessionRequest, plan: Path | None) -> Iter
     yield FIT_WORDS["take"].filled({"profile": profile})
     yield FIT_WORDS["command"].filled({"command": _command(msgspec.structs.replace(asked, profile=profile))})
     if plan is not None:
-        line = _profile_line(plan)
+        lines = enumerate(plan.read_text(encoding="utf-8-sig").splitlines(), 1)
+        line = next((number for number, text in lines if _LINE.match(text)), None)
         yield (FIT_WORDS["change"] if line else FIT_WORDS["add"]).filled(
             {"plan": plan, "line": line, "profile": profile}
         )
@@ -179,9 +180,3 @@ def _command(asked: SessionRequest) -> str:
         words.append("--conference" if asked.conference else "--no-conference")
     words += ["--for", f"{asked.duration_s:g}s"] if asked.duration_s is not None else []
     return shlex.join([*words, *archive_options(asked.archive), "--profile", asked.profile or ""])
-
-
-def _profile_line(plan: Path) -> int | None:
-    """Return the number of the plan's line with the profile; None without one."""
-    lines = plan.read_text(encoding="utf-8-sig").splitlines()
-    return next((number for number, text in enumerate(lines, 1) if _LINE.match(text)), None)

@@ -30,10 +30,8 @@ def need_of(settings: Settings, profile: Profile, streams: int, *, conference: b
 def fitting(settings: Settings, up_bps: float, streams: int, *, conference: bool) -> str | None:
     """Return the best profile that the uplink carries comfortably, or None."""
     best = sorted(settings.profiles.items(), key=lambda each: each[1].video_bitrate, reverse=True)
-    for name, profile in best:
-        if need_of(settings, profile, streams, conference=conference)[0] <= COMFORTABLE * up_bps:
-            return name
-    return None
+    needs = ((name, need_of(settings, profile, streams, conference=conference)[0]) for name, profile in best)
+    return next((name for name, need_up in needs if need_up <= COMFORTABLE * up_bps), None)
 
 
 def judge(uplink: UplinkResult, need: UplinkNeed, fits: str | None, server: str) -> Iterator[CheckResult]:

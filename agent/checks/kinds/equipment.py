@@ -139,7 +139,8 @@ def check_equipment(situation: CheckContext, tree: UsbTopology) -> Iterator[Chec
     looks = {number: partial(_results, situation, tree, source) for number, source in enumerate(sources)}
     answers = run_parallel(looks, situation.stop, longest_s=ANSWER_S)
     for number, source in enumerate(sources):
-        yield from answers.get(number) or [_no_answer(source)]
+        called = source.device.name if source.device else source.name
+        yield from answers.get(number) or [make_result(CODES, "no-answer", f"{NAME}: {source.name}", device=called)]
     plugged = [source.device for source in sources if source.device and source.device.port]
     yield from bus_results(plugged, situation.profile, tree)
     if not situation.asked.videos and not situation.asked.audios:
@@ -162,11 +163,6 @@ def _results(situation: CheckContext, tree: UsbTopology, source: SessionSource) 
     if source.device is None:
         return [make_result(CODES, "no-device", name)]
     return list(device_results(source.device, name, situation, tree))
-
-
-def _no_answer(source: SessionSource) -> CheckResult:
-    called = source.device.name if source.device else source.name
-    return make_result(CODES, "no-answer", f"{NAME}: {source.name}", device=called)
 
 
 CHECKS = [Check(NAME, WORDS["devices"], look, CODES, place=10)]

@@ -149,19 +149,16 @@ def _judge(place: StoragePlace, need: float, reserve: int, planned_s: float | No
     lasts_s = _room_of(place, reserve) / need
     measured = {"free_bytes": place.free, "lasts_s": round(lasts_s), "write_bps": place.bps and round(place.bps)}
     facts: dict[str, object] = {"folder": place.root, "free": brief_size(place.free), "need": brief_rate(need * 8)}
-    is_well = True
+    troubles = []
     if place.kind in FAT and (planned_s is None or planned_s * need > FAT_BYTES):
-        yield make_result(CODES, "fat", place.name, measured, lasts=brief_duration(FAT_BYTES / need), **facts)
-        is_well = False
+        lasts = brief_duration(FAT_BYTES / need)
+        troubles.append(make_result(CODES, "fat", place.name, measured, lasts=lasts, **facts))
     if place.bps is not None and place.bps < ENOUGH * need * 8:
         code = "slow" if place.bps >= LEAST * need * 8 else "too-slow"
-        yield make_result(CODES, code, place.name, measured, speed=brief_rate(place.bps), **facts)
-        is_well = False
+        troubles.append(make_result(CODES, code, place.name, measured, speed=brief_rate(place.bps), **facts))
     if place.is_open:
-        yield make_result(CODES, "open", place.name, measured, **facts)
-        is_well = False
-    if is_well:
-        yield make_result(CODES, "ok", place.name, measured, lasts=brief_duration(lasts_s), **facts)
+        troubles.append(make_result(CODES, "open", place.name, measured, **facts))
+    yield from troubles or [make_result(CODES, "ok", place.name, measured, lasts=brief_duration(lasts_s), **facts)]
 
 
 def _room_of(place: StoragePlace, reserve: int) -> int:
