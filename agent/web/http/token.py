@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 
 from config.errors import LiputError, SecretError, StateError
-from config.files import file_stamp
+from config.files import file_stamp, write_file
 from config.state import state_folder
 from devices.host.clock import NANOSECONDS, Clock
 
@@ -52,15 +52,12 @@ def _make(path: Path) -> None:
     if path.exists():
         return
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        with open(descriptor, "w", encoding="ascii") as file:  # noqa: PTH123 - mode 0600 from the start
-            file.write(secrets.token_urlsafe(_BYTES) + "\n")
-        os.link(aside, path)
-    except FileExistsError:
-        pass  # another process was faster
+        write_file(aside, f"{secrets.token_urlsafe(_BYTES)}\n".encode(), durable=False)
+        with contextlib.suppress(FileExistsError):  # another process was faster
+            os.link(aside, path)
     finally:
-        aside.unlink()
+        aside.unlink(missing_ok=True)
 
 
 class Auth:
