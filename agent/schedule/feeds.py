@@ -228,11 +228,10 @@ class FeedReader:
             self.tell(f'the calendar "{name}": {len(changed)} planned sessions are new or changed')
 
     def _report(self, name: str, problem: str) -> None:
-        if problem and self._told.get(name) != problem:
-            self.tell(f'the calendar "{name}" cannot be read: {problem}; its plans stay')
-        elif not problem and self._told.get(name):
-            self.tell(f'the calendar "{name}" is read again')
-        self._told[name] = problem
+        before, self._told[name] = self._told.get(name, ""), problem
+        if problem != before:
+            said = f"cannot be read: {problem}; its plans stay" if problem else "is read again"
+            self.tell(f'the calendar "{name}" {said}')
 
     def close(self) -> None:
         """End the running reading."""

@@ -72,8 +72,6 @@ class Scheduler:
     _begun_ns: dict[str, int] = field(default_factory=dict)
     _not_before_ns: dict[str, int] = field(default_factory=dict)
     _starting: dict[str, Plan] = field(default_factory=dict)
-    _newest: Settings = field(init=False)
-    _log_on_change: LogOnChange = field(init=False)
 
     def __post_init__(self) -> None:
         self._log_on_change = LogOnChange(self.tell)
