@@ -21,8 +21,6 @@ class NoDesktop(LiputError):
 
 @dataclass(eq=False)
 class DesktopChannel:
-    """Shows one notification, replaces it, closes it."""
-
     room: str
     language: str
     name: str = "desktop"

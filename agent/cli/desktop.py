@@ -5,11 +5,10 @@ import shutil
 import subprocess
 
 OPENER = "xdg-open"  # each desktop's program that opens an address or a path with its default program
-_SCREENS = ("DISPLAY", "WAYLAND_DISPLAY")
 
 
 def has_desktop() -> bool:
-    return any(os.environ.get(name) for name in _SCREENS)
+    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
 def open_there(what: str, *programs: str) -> bool:

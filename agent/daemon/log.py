@@ -125,9 +125,8 @@ class _Handler(logging.Handler):
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
-        level: Level = "info" if record.levelno < logging.WARNING else "warning"
-        if record.levelno >= logging.ERROR:
-            level = "error"
+        number = record.levelno
+        level: Level = "error" if number >= logging.ERROR else "warning" if number >= logging.WARNING else "info"
         try:
             text = record.getMessage()
         except (TypeError, ValueError):  # the arguments of a library's message do not fit it

@@ -20,8 +20,6 @@ RESTART = (
     "[web] of the settings has changed: it holds once liput serve is restarted, which no session that runs notices"
 )
 
-type Take = Callable[[Settings], None]  # takes new settings on the part's thread; returns at once
-
 
 @dataclass(eq=False)
 class SettingsPart:
@@ -31,7 +29,7 @@ class SettingsPart:
     began: Settings
     clock: Clock
     tell: Callable[[str], None]
-    takers: Sequence[Take] = ()
+    takers: Sequence[Callable[[Settings], None]] = ()  # take new settings on the part's thread; return at once
     name: str = "settings"
 
     def __post_init__(self) -> None:

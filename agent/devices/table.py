@@ -169,7 +169,6 @@ def health_colour(health: Health) -> str:
 
 KEPT_NEWS = 50
 KEPT_GONE = 10
-HOW_TO_END = "q or Ctrl-C ends"
 
 
 class JsonDeviceView:
@@ -260,7 +259,7 @@ class TableDeviceView:
         for at, said, level in self._news:
             colour = {LogLevel.WARN: "yellow", LogLevel.ERROR: "red"}.get(level, "")
             parts.append(Text.assemble((f"{time_text(at)}  ", "dim"), (said, colour)))
-        return Group(Text(f"Devices of this PC, as they change; {HOW_TO_END}.", "dim"), Text(), *parts)
+        return Group(Text("Devices of this PC, as they change; q or Ctrl-C ends.", "dim"), Text(), *parts)
 
     def _table(self) -> DeviceTable:
         from rich.text import Text

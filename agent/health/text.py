@@ -12,7 +12,6 @@ from devices.health.log_reader import LogFilter, devices_in, find_device_ids
 from devices.health.summary import DeviceSummary
 from recorder.model.names import one_line
 
-THIS_PC = "this PC"
 _COLOURS: Mapping[LogLevel, str] = {LogLevel.WARN: "yellow", LogLevel.ERROR: "red"}
 _NARROWEST, _WIDEST = 24, 56
 _MOST_DETAILS = 12
@@ -47,7 +46,7 @@ def _coloured(severity: LogLevel, time: str, level: str, who: str, what: str) ->
 
 def device_text(device: str, name: str) -> str:
     if device == PC:
-        return THIS_PC
+        return "this PC"
     return one_line(f"{name} [{device}]" if name and name != device else device)
 
 

@@ -32,8 +32,6 @@ at_option = click.option("--at", metavar="WHEN", help="The time.  [default: now]
 
 @dataclass(frozen=True)
 class RequestContext:
-    """Settings, dossiers, office hours and the time, for one command."""
-
     settings: Settings
     dossiers: DossierStore
     hours: WorkingHours

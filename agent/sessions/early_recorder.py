@@ -9,13 +9,12 @@ from contextlib import suppress
 from devices.host.child import ChildProcess
 from recorder.control.launch import RecorderUnit, launch_recorder
 
-_HELP = {"-h", "--help"}
 _begun: list[tuple[ChildProcess | RecorderUnit, str]] = []
 
 
 def start_early(words: Sequence[str]) -> None:
     """Start a recorder, unless the words ask for help; after an error, a later start tries again."""
-    if _HELP.isdisjoint(words):
+    if {"-h", "--help"}.isdisjoint(words):
         with suppress(OSError):
             _begun.append(launch_recorder(None, is_spare=False))
 

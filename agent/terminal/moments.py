@@ -43,7 +43,6 @@ _TIME = re.compile(
     re.ASCII,
 )
 _SPAN = re.compile(r"\s*(?:(\d{1,6})\s*w)?\s*(?:(\d{1,6})\s*d)?\s*(\S.*)?", re.ASCII)
-_TICK = timedelta(microseconds=1)
 
 
 def parse_day(text: str, today: date) -> date:
@@ -88,7 +87,7 @@ def parse_moment(text: str, now: datetime, *, end: bool = False) -> datetime:
         pass
     at, is_day = _read(text, now, None, ALLOWED)
     if end and is_day:
-        return _at(at.date() + timedelta(days=1), time(), None) - _TICK
+        return _at(at.date() + timedelta(days=1), time(), None) - timedelta(microseconds=1)
     return at
 
 

@@ -40,13 +40,12 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
 
-CPU_MEASURED = "cpu-measured"
 LEAST_CPU_S = 0.05  # threads with less time share a row
 
 
 def stages_text(event: Event) -> str:
     """Return the table of a `cpu-measured` event; "" for an interim one, which says less."""
-    if event.kind != CPU_MEASURED or event.detail.get("until") == "recorded":
+    if event.kind != "cpu-measured" or event.detail.get("until") == "recorded":
         return ""
     try:
         figures = msgspec.convert(event.detail, StageFigures)

@@ -63,9 +63,6 @@ def add_command(
         click.echo(f"{one_line(source.name)} is in the package already: {path}", err=True)
 
 
-SHOWN = 3
-
-
 @click.command("protect")
 @archive_option
 def protect_command(folder: Path | None) -> None:
@@ -86,7 +83,7 @@ def protect_command(folder: Path | None) -> None:
     where = ", ".join(str(root) for root in roots)
     click.echo(f"{where}: {len(done) - len(refused)} files and folders were open to every user, and are closed now.")
     if refused:
-        shown = "; ".join(f"{path}: {error.strerror}" for path, error in refused[:SHOWN])
+        shown = "; ".join(f"{path}: {error.strerror}" for path, error in refused[:3])
         raise StorageError(
             f"{len(refused)} files and folders are still open: {shown}",
             hint="Run it as their owner, or as root.",

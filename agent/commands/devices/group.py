@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 NOTHING = (
     "Nothing is plugged in: plug in a camera, an HDMI capture card or a USB microphone, and it shows up in a second."
 )
-NO_ROLES = "No roles yet: liput devices roles proposes slides, podium and microphone."
-MISSING = "liput devices roles names replacements."
 EXAMPLES = """\b
 Examples:
   liput devices                               list the devices
@@ -90,9 +88,9 @@ def _list(*, as_json: bool) -> None:
         for sentence in missing:
             click.echo(sentence)
         if missing:
-            click.echo(MISSING)
+            click.echo("liput devices roles names replacements.")
         if devices and not roles:
-            click.echo(NO_ROLES)
+            click.echo("No roles yet: liput devices roles proposes slides, podium and microphone.")
 
 
 def _print_table(devices: "Sequence[Device]") -> None:

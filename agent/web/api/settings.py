@@ -29,7 +29,6 @@ type Locked = Literal["file", "elsewhere"]
 
 ELSEWHERE = "settings are changed on the PC itself, not from another one"
 _LONGEST_NAME = 40
-_TAKEN = ("keys", *OTHER_TABLES)
 
 
 class ArchiveFolder(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,7 +118,7 @@ def set_destination(
         raise UsageError("a destination has either a key, or a passphrase and a stream_id (srt://)")
     secret = key or of_srt or None
     _only_here(call)
-    if len(name) > _LONGEST_NAME or not TABLE_NAME.fullmatch(name) or name in _TAKEN:
+    if len(name) > _LONGEST_NAME or not TABLE_NAME.fullmatch(name) or name in ("keys", *OTHER_TABLES):
         raise UsageError(f"a destination's name is of letters, digits, - and _, {_LONGEST_NAME} at most", why="name")
     if scheme_of(url) == "file":
         raise UsageError(

@@ -134,8 +134,6 @@ def cookies_of(scope: Scope) -> list[str]:
 
 API = "/api/"
 HEALTHZ, STATIC = "/healthz", "/static/"
-_FREE = {OPEN, HEALTHZ}
-_READING = {"GET", "HEAD"}
 POLICY_VIOLATION = 1008
 _PORTS = {"http": "80", "https": "443"}
 
@@ -223,7 +221,7 @@ class Guard:
         if path != OPEN and (wait_s := self._rates.take((asked.address, asked.has_token), self._now_s())):
             after = {"retry-after": str(math.ceil(wait_s))}
             raise HttpRefusal(429, "too many requests", hint="wait a moment", why="too-many", headers=after)
-        is_free = path in _FREE or (path.startswith(STATIC) and asked.is_read_only)
+        is_free = path in {OPEN, HEALTHZ} or (path.startswith(STATIC) and asked.is_read_only)
         if not (is_free or asked.has_token):
             raise HttpRefusal(
                 401,
@@ -269,7 +267,7 @@ class _RequestHead:
         self.scope = scope
         self.headers = Headers(scope=scope)
         self.is_socket = scope["type"] == "websocket"
-        self.is_read_only = not self.is_socket and scope["method"] in _READING
+        self.is_read_only = not self.is_socket and scope["method"] in {"GET", "HEAD"}
         self.address: str = (scope.get("client") or ("",))[0]
         self.is_near = is_loopback(self.address)
         self.bearer = bearer_of(self.headers.get("authorization", ""))
