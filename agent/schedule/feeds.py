@@ -90,7 +90,6 @@ type FeedStates = StateFile[dict[str, FeedState]]
 
 
 def feed_states(folder: Path | None = None) -> FeedStates:
-    """Return the file of states by calendar name."""
     return StateFile((folder or schedule_folder()) / "feeds.json", dict[str, FeedState], {})
 
 

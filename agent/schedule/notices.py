@@ -19,21 +19,19 @@ def plan_notice(
     kind: str, plan: Plan, now: datetime, *, other: str = "", why: LocalizedText = NO_TEXT, late_s: float = 0.0
 ) -> LocalizedText:
     """Return the notice `kind` about a plan, with times in the zone of `now`, the room's."""
-    left = brief_duration(max(0.0, (plan.starts_at - now).total_seconds()))
     zone = now.tzinfo
     facts = {
         "title": one_line(plan.title),
         "other": one_line(other),
-        "left": left,
+        "left": brief_duration(max(0.0, (plan.starts_at - now).total_seconds())),
         "starts": f"{plan.starts_at.astimezone(zone):%H:%M}",
         "ends": f"{plan.ends_at.astimezone(zone):%H:%M}",
     }
     then = NO_TEXT if plan.mode is PlanMode.REMIND else WORDS[f"then-{plan.mode}"]
-    late = brief_duration(late_s)
-    joined = WORDS["late"].filled({"late": late}) if late_s else NO_TEXT
+    late = WORDS["late"].filled({"late": brief_duration(late_s)}) if late_s else NO_TEXT
 
     def said(language: str) -> str:
-        parts = {"then": then.of(language), "late": joined.of(language), "why": why.of(language)}
+        parts = {"then": then.of(language), "late": late.of(language), "why": why.of(language)}
         return WORDS[kind].of(language).format_map(facts | parts)
 
     return LocalizedText(*map(said, WRITTEN))

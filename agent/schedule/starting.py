@@ -1,6 +1,7 @@
 """Starts the recorder of a plan."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -47,19 +48,19 @@ def spec_of(
     return msgspec.structs.replace(spec, plan=plan.id, folder=Path("/")), problem
 
 
+@dataclass(eq=False)
 class StartingRecorder:
     """A recorder that is starting; a thread waits for it."""
 
-    def __init__(self, plan: Plan, spawned: SpawnedRecorder, *, records: bool) -> None:
-        """Wait for `spawned`, which records at once or is only armed."""
-        self.plan = plan
-        self.records = records
-        self.spawned = spawned
-        self._task = DeadlineTask(spawned.ready, "schedule-begin")
+    plan: Plan
+    spawned: SpawnedRecorder
+    records: bool  # at once; else it is only armed
+
+    def __post_init__(self) -> None:
+        self._task = DeadlineTask(self.spawned.ready, "schedule-begin")
 
     @property
     def is_over(self) -> bool:
-        """Whether the recorder has started or failed."""
         return self._task.is_over
 
     def recorder(self) -> str:

@@ -224,7 +224,6 @@ class RecorderAttempt(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_alive(self) -> bool:
-        """Whether that very process still runs."""
         return is_process_alive(self.pid, self.pid_started, self.boot_id)
 
 
