@@ -48,9 +48,6 @@ Examples:
 Keys, passwords and similar text are removed.
 README.txt in the file lists its contents, and the missing parts.
 """
-_SINCE = timedelta(days=1)
-_SUMMARY_SINCE = timedelta(days=7)
-_EXPORT_SINCE = timedelta(days=30)
 _LINES_AT_ONCE = 500
 
 _until_option = click.option(
@@ -93,7 +90,7 @@ def health_command(
     if following and until is not None:
         raise click.UsageError("--follow has no end, so --until does not go with it.")
     folder = log_folder()
-    span = _span(since, until, _SINCE)
+    span = _span(since, until, days=1)
     devices = None if word is None else matching_devices(word, folder, span, may_come=following)
     wanted = LogFilter(since=span.since, until=span.until, devices=devices, level=LogLevel(level))
     ends = end_positions(folder)
@@ -117,7 +114,7 @@ def summary(since: datetime | None, until: datetime | None, *, as_json: bool) ->
     from devices.health.summary import summarise
 
     folder = log_folder()
-    span = _span(since, until, _SUMMARY_SINCE)
+    span = _span(since, until, days=7)
     summaries = summarise(read(folder, span))
     for number, one in enumerate(summaries):
         if as_json:
@@ -138,7 +135,7 @@ def export(file: Path, since: datetime | None, config_file: Path | None, *, forc
     """Write one file for IT: log, devices, versions and settings, without keys and passwords."""
     from agent.health.export import export_health
 
-    left_out, keys_unknown = export_health(file, since or _ago(_EXPORT_SINCE), settings_file=config_file, replace=force)
+    left_out, keys_unknown = export_health(file, since or _ago(days=30), settings_file=config_file, replace=force)
     if as_json:
         print_json({"file": str(file), "left_out": left_out, "keys_unknown": keys_unknown})
         return
@@ -149,13 +146,13 @@ def export(file: Path, since: datetime | None, config_file: Path | None, *, forc
         click.echo(f"liput: look for keys in it before you pass it on: {keys_unknown}", err=True)
 
 
-def _ago(span: timedelta) -> datetime:
-    return datetime.now().astimezone() - span
+def _ago(*, days: int) -> datetime:
+    return datetime.now().astimezone() - timedelta(days=days)
 
 
-def _span(since: datetime | None, until: datetime | None, back: timedelta) -> LogFilter:
-    """Return the chosen span; it begins `back` ago by default. Raises UsageError."""
-    begin = since or _ago(back)
+def _span(since: datetime | None, until: datetime | None, *, days: int) -> LogFilter:
+    """Return the chosen span; it begins `days` ago by default. Raises UsageError."""
+    begin = since or _ago(days=days)
     if until is not None and until < begin:
         default = "" if since else ", which is where it begins unless --since says otherwise"
         message = f"--until ({until:%Y-%m-%d %H:%M}) is before {begin:%Y-%m-%d %H:%M}{default or ' (--since)'}."
