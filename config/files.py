@@ -92,8 +92,7 @@ def open_beneath(folder: Path, below: str = "") -> Iterator[Path]:
 
 def create_file(path: Path, mode: int = PRIVATE) -> int:
     """Return a descriptor of a new file at `path`, opened to read and write; an old file is removed. Raises OSError."""
-    with contextlib.suppress(FileNotFoundError):
-        path.unlink()
+    path.unlink(missing_ok=True)
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)  # O_EXCL follows no link
 
 

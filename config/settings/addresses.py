@@ -41,8 +41,6 @@ NO_HOST = "names a host that cannot be looked up: between its dots stand 1 to 63
 PASSPHRASE_LENGTHS = range(10, 80)  # in bytes; SRT allows no others
 LONGEST_STREAM_ID = 512
 
-_MORE = {"folder": ", a full path"}
-
 
 def _stream_address(raw: object) -> str:
     if not isinstance(raw, str):
@@ -144,4 +142,4 @@ def _looks(known: StreamScheme | None) -> str:
         *others, last = (scheme.looks for scheme in SCHEMES.values())
         return f"{', '.join(others)} or {last}"
     listener = f", or {known.looks.replace('HOST', '')} for a listener" if known.may_listen else ""
-    return known.looks + listener + _MORE.get(known.form, "")
+    return known.looks + listener + (", a full path" if known.form == "folder" else "")
