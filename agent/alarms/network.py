@@ -207,7 +207,6 @@ class MailChannel:
 
 
 _LONGEST_ANSWER = 64 * 1024
-_REDIRECTS = range(300, 400)
 
 
 @dataclass(eq=False)
@@ -235,7 +234,7 @@ class WebhookChannel:
         port = self._parts.port or (443 if is_tls else 80)
         context = tls_context(self.settings.ca_file) if is_tls else None
         status = self._post(host, port, context, self._body(message))
-        if status in _REDIRECTS:
+        if 300 <= status < 400:
             raise LiputError(
                 f"{self.to} redirects the alarm to another address ({status})", hint="enter the final address"
             )

@@ -30,8 +30,6 @@ def complete_words(command: click.Command, group: str) -> None:
 
 
 class _Completed(click.ParamType):  # type: ignore[type-arg] # generic from click 8.4 on only
-    """A parameter type with completion by `names`."""
-
     def __init__(self, of: "click.ParamType[object]", names: CompletionWords) -> None:
         self.name = of.name
         self._of = of
@@ -89,8 +87,7 @@ def _of_settings(section: str) -> CompletionWords:
     return lambda: ((name, "") for name in getattr(_settings(), section))
 
 
-_DESTINATIONS, _LAYOUTS, _PROFILES = map(_of_settings, ("destinations", "layouts", "profiles"))
-_TARGETS = _of_settings("copies")
+_DESTINATIONS, _LAYOUTS, _PROFILES, _TARGETS = map(_of_settings, ("destinations", "layouts", "profiles", "copies"))
 _FEATURES: dict[str, CompletionWords] = {
     command: partial(lambda place: load(place)(), feature.keys)
     for feature in FEATURES.values() if feature.keys for command in feature.commands

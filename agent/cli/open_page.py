@@ -25,7 +25,6 @@ READY_S = 30.0  # limit for the daemon to serve the page, on a PC that has just 
 LOOK_S = 0.05
 ANSWER_S = 10.0
 LOG_FILE = "serve.log"
-_BROWSERS = (OPENER, "sensible-browser")
 
 
 def open_page(*, with_browser: bool) -> None:
@@ -58,7 +57,7 @@ def _open_in_browser(address: Callable[[], str], how: str) -> None:
     """Open an address in the browser; if that fails, print `how` to log in."""
     if not has_desktop():
         click.echo(f"There is no desktop here: open that address elsewhere; {how}.", err=True)
-    elif not open_there(address(), *_BROWSERS):
+    elif not open_there(address(), OPENER, "sensible-browser"):
         click.echo(f"No browser was found: open that address; {how}.", err=True)
 
 

@@ -91,8 +91,7 @@ def _undo(camera: CameraSetup, microphone: MicrophoneSetup, *, only_print: bool)
     if not only_print:
         for sentence in microphone.undo():
             click.echo(sentence)
-    commands = list(camera.undo_commands())
-    _as_root(commands, only_print=only_print)
+    _as_root(list(camera.undo_commands()), only_print=only_print)
     return MISSING if list(camera.undo_commands()) and not only_print else 0
 
 

@@ -161,7 +161,6 @@ def _output(command: tuple[str, ...], timeout_s: float) -> tuple[str, str]:
 
 
 def versions() -> dict[str, object]:
-    """Return all versions that may matter, by name."""
     system = os.uname()
     distribution: dict[str, str] = {}
     with contextlib.suppress(OSError):

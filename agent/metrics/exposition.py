@@ -244,9 +244,6 @@ def _copies(settings: Settings, roots: Sequence[Path]) -> list[Sample]:
     return found
 
 
-_RATES = {"up": "up_bps", "up-least": "up_p10_bps", "down": "down_bps"}
-
-
 def _check() -> list[Sample]:
     from agent.checks.history import kept_runs
 
@@ -265,7 +262,7 @@ def _check() -> list[Sample]:
     )
     for at, measured in islice(uplinks, 1):
         found.append(Sample("liput_uplink_timestamp_seconds", at.timestamp()))
-        for direction, name in _RATES.items():
+        for direction, name in (("up", "up_bps"), ("up-least", "up_p10_bps"), ("down", "down_bps")):
             if isinstance(rate := measured.get(name), int | float):
                 found.append(Sample("liput_uplink_bytes_per_second", rate / 8, {"direction": direction}))
         if isinstance(need := measured.get("need_bps"), int | float):

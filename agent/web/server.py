@@ -119,8 +119,6 @@ def _write_place(url: str, problem: str = "") -> None:
 
 @dataclass(eq=False)
 class WebPart:
-    """Serves the page (agent.daemon.parts.Part)."""
-
     settings: WebSettings
     house: Callable[[], "ApiContext"]  # called on the part's thread, so that heavy imports happen there
     clock: Clock

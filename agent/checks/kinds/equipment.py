@@ -35,9 +35,6 @@ def device_results(device: Device, name: str, situation: CheckContext, tree: Usb
     yield from troubles or [ok_result(device, name, situation.profile, tree)]
 
 
-# The device's holder
-
-
 def _held(device: Device, name: str, situation: CheckContext) -> CheckResult | None:
     holder = situation.holder(device)
     if holder is None:
@@ -89,9 +86,6 @@ def _health_faults(device: Device, name: str) -> Iterator[CheckResult]:
         yield make_result(CODES, "swapped", name, device=device.name)
     elif fault is not None and fault != Fault.SLOW_PORT:
         yield make_result(CODES, "unwell", name, {"fault": fault}, device=device.name, state=_fault_words(fault))
-
-
-# Controls
 
 
 def _controls(device: Device, name: str, situation: CheckContext) -> Iterator[CheckResult]:

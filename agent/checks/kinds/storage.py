@@ -102,9 +102,6 @@ def _bytes_per_s(situation: CheckContext) -> float:
     return (profile.video_bitrate + profile.audio_bitrate) / 8 + INDEX_BYTES_PER_S + isolated
 
 
-# Inspection
-
-
 def _inspect(archive: Archive, memory: MountMemory | None) -> StoragePlace:
     root = archive.root
     try:
@@ -137,9 +134,6 @@ def _speed(place: StoragePlace, longest_s: float, situation: CheckContext) -> St
         return replace(place, bps=measure_write_bps(place.base, longest_s, situation.stop))
     except StorageError as error:
         return replace(place, trouble=_CODES.get(error.why, "unwritable"))
-
-
-# Judgement
 
 
 def _judge(place: StoragePlace, need: float, reserve: int, planned_s: float | None) -> Iterator[CheckResult]:

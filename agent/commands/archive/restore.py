@@ -55,12 +55,9 @@ class RestoreResult(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
 
 
-from_option = click.option("--from", "name", metavar="TARGET", help="The copy to use: a name from [copies].")
-
-
 @click.command("repair", epilog=REPAIR_EXAMPLES)
 @click.argument("package_id", metavar="ID")
-@from_option
+@click.option("--from", "name", metavar="TARGET", help="The copy to use: a name from [copies].")
 @archive_option
 @json_option
 def repair_command(package_id: str, name: str | None, folder: Path | None, *, as_json: bool) -> None:

@@ -129,9 +129,6 @@ def _accept(settings: Settings, proposed: Mapping[str, Device], devices: Sequenc
             assignment.assign(store, role, device, devices, now=clock.now(), record=record)
 
 
-# Output
-
-
 def _print(document: object) -> None:
     click.echo(json_text(document), nl=False)
 

@@ -66,7 +66,6 @@ the system, enter the token of <code>liput token</code>; IT has it.
 <button>Buka / Open</button></form></main></html>
 """
 _PAGE = re.compile(r"/(?!/)[\w./-]*")
-_WRONG = "Tiket atau token itu tidak berlaku. / That ticket or token is not valid."
 
 
 def login_page(scope: Scope, said: str = "", status: int = 401) -> Response:
@@ -91,7 +90,7 @@ async def login(request: Request) -> Response:
     else:
         return login_page(request.scope, status=200)
     if not is_valid:
-        return login_page(request.scope, _WRONG)
+        return login_page(request.scope, "Tiket atau token itu tidak berlaku. / That ticket or token is not valid.")
     response = RedirectResponse(_page_after(request), 303)
     response.set_cookie(
         cookie_name(request.scope), gate.cookie(), max_age=COOKIE_S, path="/", httponly=True, samesite="strict",
