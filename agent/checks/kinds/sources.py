@@ -89,9 +89,11 @@ def inspect_sources[Source](
     def looked(name: str, source: ChosenSource[Source]) -> Sequence[CheckResult]:
         try:
             return look(situation, source, ends_ns)
-        except Exception as error:  # of any kind: the other sources still get an answer
-            why = _failure(error)
+        except SourceFailure as why:
             return [make_result(codes, why.code, name, why.measured, **why.facts)]
+        except Exception as error:  # of any kind: the other sources still get an answer
+            told = as_liput_error(error)
+            return [make_result(codes, _CODES.get(told.why, "not-opened"), name, **error_facts(told))]
         finally:
             let_go[name].set()
 
@@ -105,10 +107,3 @@ def inspect_sources[Source](
     for name in let_go:
         results += done.get(name) or [make_result(codes, late, name, longest_s=longest_s)]
     return results
-
-
-def _failure(error: Exception) -> SourceFailure:
-    if isinstance(error, SourceFailure):
-        return error
-    told = as_liput_error(error)
-    return SourceFailure(_CODES.get(told.why, "not-opened"), **error_facts(told))
