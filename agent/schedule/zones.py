@@ -33,10 +33,8 @@ def zone_named(name: str) -> tzinfo | None:
     if known := _KNOWN.get(plain.casefold()):
         return ZoneInfo(known)
     parts = plain.split("/")
-    for begin in range(len(parts)):
-        if zone := _iana("/".join(parts[begin:])):
-            return zone
-    return None
+    ends = ("/".join(parts[begin:]) for begin in range(len(parts)))
+    return next(filter(None, map(_iana, ends)), None)
 
 
 def _iana(name: str) -> tzinfo | None:

@@ -22,16 +22,14 @@ class Column:
 def fit_columns(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Yield the heading and the rows, fitted to the terminal; in full width without one."""
     shown = list(range(len(columns)))
-    widths = [
-        max((_width(text) for text in cells), default=0)
-        for cells in zip(*([column.heading for column in columns], *rows), strict=True)
-    ]
+    lines = [[column.heading for column in columns], *rows]
+    widths = [max(map(_width, cells)) for cells in zip(*lines, strict=True)]
     if sys.stdout.isatty():
         room = shutil.get_terminal_size().columns
         _narrow(widths, shown, columns, room)
         while _total(widths, shown) > room and any(columns[index].is_spare for index in shown):
             shown.remove(next(index for index in reversed(shown) if columns[index].is_spare))
-    for cells in ([column.heading for column in columns], *rows):
+    for cells in lines:
         yield printable(GAP.join(_cell(cells[index], widths[index]) for index in shown).rstrip())
 
 

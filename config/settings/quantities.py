@@ -116,9 +116,7 @@ def brief_rate(rate: float) -> str:
 
 def parse_frame_rate(value: str | int) -> Fraction:
     """Return the frames per second of 30, "25" or "30000/1001"."""
-    if isinstance(value, int):
-        value = str(value)
-    match = re.fullmatch(r"\s*(\d+)(?:\s*/\s*(\d+))?\s*", value, re.ASCII)
+    match = re.fullmatch(r"\s*(\d+)(?:\s*/\s*(\d+))?\s*", str(value), re.ASCII)
     if match is None or int(match[1]) == 0 or (match[2] is not None and int(match[2]) == 0):
         raise NotAllowed(f"must be {FRAME_RATE_ALLOWED}")
     return Fraction(int(match[1]), int(match[2] or 1))
