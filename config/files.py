@@ -69,7 +69,7 @@ def read_file(path: Path, most: int = MOST_BYTES, *, cut: bool = False) -> bytes
 
 
 def with_mode(mode: int) -> PrepareFile:
-    """Return a Prepare that sets `mode`, regardless of the umask."""
+    """Return a PrepareFile that sets `mode`, regardless of the umask."""
     return lambda descriptor: os.fchmod(descriptor, mode)
 
 

@@ -63,7 +63,7 @@ def _read[T](option: str, text: str, parse: Callable[[], T]) -> T:
 
 
 def with_request_context[Answer](command: Command[Answer]) -> Command[Answer]:
-    """Add `--config` and `--folder` to a click command; it gets a Desk as `context` instead."""
+    """Add `--config` and `--folder` to a click command; it gets a RequestContext as `context` instead."""
 
     @click.option("--folder", type=click.Path(path_type=Path), metavar="DIR", help="The folder of the dossiers.")
     @config_option

@@ -302,7 +302,7 @@ class SessionFollower:
         self.result: SessionResult | None = None
 
     def take(self, told: RecorderMessage) -> None:
-        """Show a message; raises the error of a Failure."""
+        """Show a message; raises the error of a RecorderFailure."""
         if isinstance(told, RecorderFailure):
             raise RecorderRefused(told)
         if isinstance(told, SessionResult):

@@ -114,7 +114,7 @@ def reset_controls(call: ApiCall) -> ControlsDocument:
 
 
 def _tried(record: HealthLogger) -> HealthLogger:
-    """Return a Record that lowers info lines to debug, for several changes a second."""
+    """Return a HealthLogger that lowers info lines to debug, for several changes a second."""
 
     def tell(
         device: str, kind: LogKind, reason: str = "", *, name: str = "", level: LogLevel = LogLevel.INFO,
