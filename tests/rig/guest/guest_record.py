@@ -360,7 +360,7 @@ def test_a_virtual_camera_shows_what_is_near_to_others_and_stays_when_the_sessio
     # is left out.
     last = [line for line in room.session.seen if line["type"] == "status"][-1]
     assert int(str(last["dropped"])) <= 1
-    assert int(str(last["repeated"])) <= 3
+    assert int(str(last["repeated"])) <= 8, "of some 90"
     # Zoom saw the camera alone, in all of the picture, and has its own camera still, with a card.
     told, _ = zoom.communicate(timeout=60)
     assert (zoom.returncode, "320/240" in told, "'YUYV'" in told) == (0, True, True), told
