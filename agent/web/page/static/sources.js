@@ -29,5 +29,5 @@ export const chosen = (data) => Object.fromEntries(["video", "audio"].map((name)
 live.addEventListener("state", ({ detail: { devices, sessions } }) => {
   if (sessions.length || devices === seen) return;
   seen = devices;
-  ask("GET", "/devices").then(show, () => { seen = undefined; }); // what is refused is said where devices are shown
+  ask("GET", "/devices").then(show, () => {}); // what is refused is said where devices are shown
 });
