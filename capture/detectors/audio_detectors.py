@@ -246,7 +246,8 @@ class AudioDetectors(Detectors[AudioBlock]):
             self._tracker.clear(Fault.CLIPPING)
         elif len(clipped) >= CLIPPED_PIECES and not self._tracker.has(Fault.CLIPPING):
             reason = f"{self._tracker.name} is too loud: samples are cut off at full scale; turn its input down"
-            began_ns = end_ns - round((len(self._clipped) - clipped[0]) * PIECE_S * NANOSECONDS)
+            ago_s = (len(self._clipped) - clipped[0]) * PIECE_S
+            began_ns = end_ns - round(ago_s * NANOSECONDS)
             self._tracker.find(Fault.CLIPPING, reason, began_ns=began_ns, samples=sum(self._clipped))
 
     def _judge_hum(self, numbers: NDArray[np.float32], end_ns: int) -> float | None:

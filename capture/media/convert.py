@@ -64,4 +64,5 @@ class FramePacker:
         self._scaler = VideoReformatter()
 
     def pack(self, picture: av.VideoFrame) -> memoryview:
-        return memoryview(self._scaler.reformat(picture, format=self._format, threads=1).to_ndarray().reshape(-1))
+        packed = self._scaler.reformat(picture, format=self._format, threads=1)
+        return memoryview(packed.to_ndarray().reshape(-1))

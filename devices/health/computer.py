@@ -242,7 +242,8 @@ def _cpu_seconds(ours: Collection[int]) -> dict[tuple[int, float], tuple[str, fl
     for process in psutil.process_iter(["name", "cpu_times", "create_time"]):
         times = process.info["cpu_times"]
         if process.pid not in own and times is not None:
-            used[process.pid, process.info["create_time"]] = process.info["name"] or "?", times.user + times.system
+            who = process.pid, process.info["create_time"]
+            used[who] = process.info["name"] or "?", times.user + times.system
     return used
 
 

@@ -170,7 +170,8 @@ class LogAppender:
             size = os.fstat(self._fd).st_size
             tail = self._tail(size)
         self._torn = bool(tail) and not tail.endswith(b"\n")
-        self._last_at = max(filter(None, map(time_of, tail.split(b"\n")[-_LINES_COMPARED:])), default=None)
+        times = map(time_of, tail.split(b"\n")[-_LINES_COMPARED:])
+        self._last_at = max(filter(None, times), default=None)
         return size
 
     def _tail(self, size: int) -> bytes:

@@ -45,6 +45,7 @@ class _Reporter(SourceEvents):
         device = located.device
         where = f" in port {device.port}" if device.port else ""
         doubt = "" if located.is_certain else "; it has no serial number, so it may be another of its make"
+        away_s = (self._clock.now_ns() - outage.since_ns) / NANOSECONDS
         self._emit(
             "source-found",
             self._name,
@@ -52,7 +53,7 @@ class _Reporter(SourceEvents):
             device=device.id,
             port=device.port,
             moved_from=located.moved_from,
-            away_s=round((self._clock.now_ns() - outage.since_ns) / NANOSECONDS, 3),
+            away_s=round(away_s, 3),
         )
 
     def hung(self, closings: int) -> None:
