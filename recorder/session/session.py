@@ -250,8 +250,8 @@ class Session:
         self._plan.hooks.tell(lambda hook: hook.start())
         if not at_once:
             self._live.look_up(measures=True)
-            facts = live_facts(self._plan, self._inputs.form) | self._picture_encoder.facts()
-            self.emit("session-armed", self._plan.title, "Armed.", **facts)
+            facts = live_facts(self._plan, self._inputs.form, self._title) | self._picture_encoder.facts()
+            self.emit("session-armed", self._title, "Armed.", **facts)
         try:
             if at_once and self._plan.live:  # memory holds the packets while the disk opens
                 self._requested_pre_roll_s = FROM_THE_FIRST_PICTURE
@@ -358,7 +358,7 @@ class Session:
             self._requested_pre_roll_s = None
             self._pre_roll.holds = False
             detail = {"hint": error.hint, "why": error.why, "about": error.about}
-            self.emit("start-failed", self._plan.title, error.message, **detail)
+            self.emit("start-failed", self._title, error.message, **detail)
 
     def _begin(self, program: SessionProgram, *, counts_anew: bool = False) -> None:
         plan, live, writing = self._plan, self._live, self._writing
@@ -367,7 +367,7 @@ class Session:
             self._timeline.now_ns() - min(self._requested_pre_roll_s or 0.0, self._pre_roll.keep_s) * NANOSECONDS
         )
         began_ns = self._timeline.zero_ns + round(max(0.0, wanted_ns))
-        task = storage_task(plan, began_ns, self._clock, self.destinations.names)
+        task = storage_task(plan, self._title, began_ns, self._clock, self.destinations.names)
         recording, outputs = self._open_recording(program.encoder, task)
         self._marks.offset_s = task.offset_s
         writing.callback(self.emit.close)
@@ -387,7 +387,7 @@ class Session:
         zero_ns = self._timeline.zero_ns + origin_ns
         for step in seal_steps():
             writing.callback(step.prepare(recording.work.path, plan.context, self._clock))
-        facts = live_facts(plan, self._inputs.form) | live.facts() | self._picture_encoder.facts()
+        facts = live_facts(plan, self._inputs.form, self._title) | live.facts() | self._picture_encoder.facts()
         facts["destinations"] = list(self.destinations.names)
         work = recording.work
         self.emit("session-live", work.name, "Recording.", clock_ns=zero_ns, folder=str(work.path), **facts)
@@ -433,7 +433,7 @@ class Session:
             counts = program.counts
             self.emit(
                 "session-ended",
-                self._plan.title,
+                self._title,
                 "The recording has ended.",
                 media_time_s=self._encoded_s,
                 frames=counts.frames,
@@ -520,10 +520,10 @@ def encoder_settings(
     )
 
 
-def live_facts(plan: SessionPlan, video: VideoFormat) -> dict[str, object]:
+def live_facts(plan: SessionPlan, video: VideoFormat, title: str) -> dict[str, object]:
     """Return the event log's fields for a session's beginning: sources, format and destinations."""
     return {
-        "title": plan.title,
+        "title": title,
         "picture": ", ".join(picture.name for picture in plan.pictures),
         "sound": ", ".join(sound.name for sound in plan.sounds) or None,
         "width": video.width,
@@ -536,7 +536,9 @@ def live_facts(plan: SessionPlan, video: VideoFormat) -> dict[str, object]:
     }
 
 
-def storage_task(plan: SessionPlan, began_ns: int, clock: Clock, destinations: Sequence[str]) -> StorageRequirements:
+def storage_task(
+    plan: SessionPlan, title: str, began_ns: int, clock: Clock, destinations: Sequence[str]
+) -> StorageRequirements:
     """Return the storage task of a recording that began at `began_ns` on the session clock, or is resumed."""
     back_ns = clock.now_ns() - began_ns if plan.live else 0
     began = clock.now() - timedelta(seconds=back_ns / NANOSECONDS)
@@ -547,7 +549,7 @@ def storage_task(plan: SessionPlan, began_ns: int, clock: Clock, destinations: S
         bytes_per_s=(plan.profile.video_bitrate + plan.profile.audio_bitrate) / 8,
         planned_s=plan.duration_s,
         waits=not plan.live,
-        title=plan.title,
+        title=title,
         started_at=began,
         context=msgspec.structs.replace(plan.context, destinations=destinations),
     )

@@ -161,6 +161,7 @@ def test_marks_are_kept_with_their_times_and_are_chapters(tmp_path: Path) -> Non
         armed.session.layout("pause")
         changes = [event for event in armed.heard if event.kind.startswith(("sound-", "layout-"))]
         assert [event.detail["media_s"] for event in changes] == [None] * 3
+        armed.session.rename("Rapat Awal")
         armed.session.start()
         armed.until(SessionState.LIVE)
         armed.wait(0.5)
@@ -180,6 +181,9 @@ def test_marks_are_kept_with_their_times_and_are_chapters(tmp_path: Path) -> Non
     assert package.recording
     assert [(mark.media_s, mark.text) for mark in package.recording.marks] == told
     assert (package.title, package.recording.title) == ("Rapat Senat Terbuka",) * 2
+    assert "_rapat-awal_" in package.id, "it is named as it began"
+    begun, ended = (next(one for one in armed.heard if one.kind == f"session-{word}") for word in ("live", "ended"))
+    assert (begun.detail["title"], ended.subject) == ("Rapat Awal", "Rapat Senat Terbuka")
     assert "Rapat Senat Terbuka" in media.run("ffprobe", "-v", "error", "-show_chapters", program(result))
     assert result.degraded == []
     probed = media.run("ffprobe", "-v", "error", "-show_chapters", "-of", "compact", program(result))
