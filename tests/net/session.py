@@ -24,6 +24,7 @@ from tests.support.markers import frame_number
 from tests.support.recorders import recorders
 
 NAME = "campus"
+SHED = "stepped-down", "frames-dropped"  # a busy machine's session says so when it leaves out frames
 LATE_S = 1.0  # so much may be recorded after it was asked to stop, or be missing before
 
 
@@ -122,7 +123,7 @@ class LiveSession:
 
         On a `busy` machine the session may have told that it leaves out some.
         """
-        if busy and any(self.told_of("stepped-down", "frames-dropped")):
+        if busy and any(self.told_of(*SHED)):
             read = [number for number in recorded if number is not None]
             is_ordered = all(before < after for before, after in itertools.pairwise(read))
             count = read[-1] - read[0] + 1 if read else 0

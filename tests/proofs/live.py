@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.net.faults import FAULTS, HOST_NAME, Fault, Net
 from tests.net.lab import Lab
-from tests.net.session import NAME, PROFILE, RATE, LiveSession, Viewer, film, missing, numbers, settings, sources
+from tests.net.session import NAME, PROFILE, RATE, SHED, LiveSession, Viewer, film, missing, numbers, settings, sources
 from tests.support.command import Line
 
 BEFORE_S = 6.0
@@ -113,6 +113,8 @@ def _judge(
         "stopped_s": round(stop_s, 2),
         "recorded": len(recorded),
         "expected": round(session.expected(RATE)),
+        "not_next": session.not_next(recorded)[:5],
+        "shed": [f"{at - session.zero:.1f}: {detail}" for at, detail in session.told_of(*SHED)],
     }
     holds = {
         "recording_is_whole": session.is_whole(recorded, RATE, busy=slack > 1),

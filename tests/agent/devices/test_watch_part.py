@@ -11,6 +11,7 @@ from agent.daemon.parts import Parts
 from agent.devices import watch_part as module
 from agent.devices.watch_part import BROKEN, FRESH_S, DevicesPart, SoundInputCache
 from config.settings.schema import Settings
+from devices.device_service import DeviceService
 from devices.health.log_line import LogKind
 from devices.health.log_reader import LogFilter, read
 from devices.health.log_writer import HealthLog, log_folder
@@ -92,8 +93,13 @@ def test_nothing_is_looked_at_while_nobody_asks_and_the_number_stays(
         looks = ports.looks
         part.there()
         wait_for(lambda: ports.looks == looks + 1)
+        asked = list[int]()
+        monkeypatch.setattr(DeviceService, "refresh", lambda _: asked.append(1))
         part.there()
-        assert stays(), "who asks often does not make it look each time"
+        assert asked == [], "who asks often does not make it look each time"
+        monkeypatch.setattr(module, "ASKED_S", 0.0)
+        part.there()
+        assert asked == [1]
 
 
 def test_a_watch_that_cannot_be_is_tried_again_and_told_once(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -171,6 +171,15 @@ def asked(vid: str, pid: str, *, coded_only: bool = False) -> ChosenMode | None:
     return source.mode
 
 
+def test_an_opening_that_fails_leaves_nothing_mapped(tmp_path: Path) -> None:
+    node = tmp_path / "video0"
+    os.close(leave_mapped(node))
+    camera = Device(id="camera", kind=DeviceKind.CAMERA, name="C", node=str(node), modes=(YUYV,))
+    with pytest.raises(DeviceError):
+        V4l2Source(camera, width=1280, height=720, rate=30).open()
+    assert mapped(node) == 0
+
+
 def test_uncompressed_pictures_where_the_link_gives_enough_unless_the_camera_is_recorded_apart(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

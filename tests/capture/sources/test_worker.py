@@ -8,6 +8,7 @@ import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from unittest.mock import Mock
 
 import av
 import pytest
@@ -76,7 +77,7 @@ class Plug(VideoSource, DeviceLocator):
         """Errors that reading and finding raise first."""
         self.opened: list[str | None] = []
         self.closed = 0
-        self.regains = 0
+        self.losses = self.regains = 0
         self.is_open = False
         self._device = HERE
         self.worker = VideoWorker(self, self.clock, supervision=DeviceSupervision(self), events=self.told)
@@ -113,6 +114,9 @@ class Plug(VideoSource, DeviceLocator):
         if self.failures:
             raise self.failures.popleft()
         return None if self.at is None else LocatedDevice(self.at, None if self.at is HERE else HERE.port)
+
+    def lost(self) -> None:
+        self.losses += 1
 
     def reopened(self) -> None:
         self.regains += 1
@@ -161,10 +165,24 @@ def test_a_lost_device_is_told_once_let_go_of_and_opened_where_it_is_now(plug: P
     plug.at = None
     assert plug.read_for(60) == 0
     assert (plug.told.kinds, plug.outage, plug.closed) == ([OutageKind.LOST], OutageKind.LOST, 1)
+    assert plug.losses == 1, "its locator searches from here"
     plug.at = THERE
     assert plug.read_for(1.5) > 0
     assert plug.opened == [HERE.node, THERE.node]
     assert (plug.told.returns, plug.outage) == ([LocatedDevice(THERE, moved_from="1-1")], None)
+
+
+def test_the_health_of_a_device_follows_its_outage(plug: Plug) -> None:
+    health = Mock()
+    worker = VideoWorker(plug, plug.clock, supervision=DeviceSupervision(plug, health), events=plug.told)
+    worker.open()
+    assert worker.read(0.1) is not None
+    plug.at = None
+    worker.read(0.1)
+    assert [call[0] for call in health.method_calls] == ["opened", "read", "lost", "closed"]
+    plug.at = THERE
+    worker.read(0.1)
+    assert [call[0] for call in health.method_calls[4:]] == ["relocate", "opened"]
 
 
 def test_a_device_that_refuses_is_tried_again_once_a_second(plug: Plug) -> None:
@@ -453,6 +471,17 @@ def test_at_its_end_what_was_read_can_still_be_taken() -> None:
     assert tap.queue.get(60.0) == 2
     wait_for(lambda: tap.queue.at_end and tap.queue.is_over)
     assert tap.errors == []
+
+
+def test_a_source_that_fails_to_open_is_over_and_not_at_its_end() -> None:
+    class Broken(Tap):
+        def open(self) -> None:
+            raise DeviceError("podium is busy", why="busy")
+
+    tap = Broken()
+    wait_for(lambda: tap.queue.is_over)
+    assert not tap.queue.at_end
+    assert isinstance(tap.worker.error, DeviceError)
 
 
 @pytest.mark.parametrize("error", [DeviceError("podium was unplugged", why="lost"), ZeroDivisionError("x")])

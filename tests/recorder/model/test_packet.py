@@ -75,9 +75,17 @@ def test_without_pictures_the_sound_is_kept_and_nothing_is_led(kept: PacketBackl
     assert numbers(kept.from_the_start(), Track.AUDIO) == [*range(20)]
 
 
+def test_without_a_keyframe_the_start_is_the_oldest() -> None:
+    backlog = PacketBacklog()
+    for number in range(3):
+        backlog.add(packet(Track.VIDEO, number, is_keyframe=False))
+    assert numbers(backlog.from_the_start()) == [0, 1, 2]
+
+
 def test_nothing_is_left_after_clearing(kept: PacketBacklog) -> None:
     kept.clear()
     assert (len(kept.leaders), len(kept.others), kept.bytes) == (0, 0, DiskProgress().bytes) == (0, 0, 0)
+    assert DiskProgress().media_time_s == 0
 
 
 def test_sound_that_ends_where_the_run_in_begins_is_not_needed(kept: PacketBacklog) -> None:

@@ -295,6 +295,23 @@ def test_a_stalled_source_is_repeated_at_its_rate_and_what_comes_too_late_is_cou
     assert rig.events == [("source-silent", "podium"), ("source-missing", "podium"), ("source-returned", "podium")]
 
 
+def test_a_stall_of_this_pc_in_the_first_wait_is_no_fault_of_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig(end_s=8)
+    script = camera(rig, 0, 8)
+    source = rig.video(script[1:], rate=THIRTY)
+    track = rig.track(source, rate=THIRTY)
+    get = source.queue.get
+
+    def get_late(_timeout_s: float) -> None:
+        monkeypatch.setattr(source.queue, "get", get)
+        rig.clock.advance(5)
+
+    monkeypatch.setattr(source.queue, "get", get_late)
+    in_time(lambda: track.run((source, script[0][1])))
+    assert rig.events == []
+    assert rig.encoder.numbers == list(range(240))
+
+
 @pytest.mark.parametrize(
     ("back_s", "repeated", "told"),
     [(Fraction(31, 30), 0, []), (1.2, 6, []), (1.6, 18, ["source-silent", "source-returned"])],
