@@ -17,6 +17,7 @@ from agent.terminal.signals_and_keys import set_on_signal
 from config.errors import StateError
 from config.settings.schema import load_settings
 from devices.host.clock import SystemClock
+from recorder.running.runtime_directory import without_preview
 from recorder.session.request import SessionRequest
 
 EXAMPLES = """\b
@@ -78,7 +79,7 @@ def check_command(
     situation = check_context(asked, planned, settings, clock, have=have, quick=quick, public=public)
     show = check_display(language, as_json=as_json)
     with set_on_signal(situation.stop):
-        with show:
+        with without_preview(), show:
             results = CheckRunner(all_checks(), situation, show).run()
         checked = CheckRun(at=clock.now(), title=asked.title, quick=quick, results=results)
         show.verdict(checked)

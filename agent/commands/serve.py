@@ -23,6 +23,7 @@ from agent.devices.watch_part import DevicesPart
 from agent.features import hooked
 from agent.health.alarm import NoticeBoard
 from agent.sessions.control import absolute
+from agent.sessions.room_preview import RoomPreview
 from agent.terminal.parameters import config_option, json_lines_option
 from agent.terminal.signals_and_keys import set_on_signal
 from agent.web.server import WebPart
@@ -85,6 +86,8 @@ def _parts(daemon: DaemonContext, watched: SettingsPart, sessions: RecorderSuper
     watched.takers = [daemon.learn, *(part.take for part in features), fixity.take]
     devices = DevicesPart(settings, clock, log.of("devices", "warning"), folder)
 
+    preview = RoomPreview(daemon.in_force, clock, log.of("preview"), devices)
+
     def house() -> "ApiContext":
         from agent.web.http.context import ApiContext
         from agent.web.http.token import Auth
@@ -93,10 +96,10 @@ def _parts(daemon: DaemonContext, watched: SettingsPart, sessions: RecorderSuper
             gate=Auth(clock), clock=clock, settings=daemon.in_force,
             tell=log.of("web"), spawn=daemon.spawn, standing=parts.standing, folder=folder,
             parts=[part.name for part in parts.parts], alarms=board.alarms,
-            notices=board.notices, devices=devices, learn=daemon.learn,
+            notices=board.notices, devices=devices, preview=preview, learn=daemon.learn,
         )  # fmt: skip
 
-    page: list[Part] = [WebPart(settings.web, house, clock, log.of("web"))] if settings.web.enabled else []
+    page: list[Part] = [WebPart(settings.web, house, clock, log.of("web")), preview] if settings.web.enabled else []
     parts = Parts([*page, sessions, *features, devices, fixity, watched], clock, log.of(level="warning"))
     return parts
 

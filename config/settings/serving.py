@@ -25,7 +25,7 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     Only this PC can reach them, unless `lan` is on. They are then encrypted, with the certificate in `tls_certificate`
     (PEM, with the chain) and its `tls_key`. `allowed_hosts` are the PC's names beside its addresses. `port` 0 is any
-    free one.
+    free one. With `preview` an open page shows the devices while no session runs.
     """
 
     enabled: Annotated[bool, value_kinds.SWITCH] = True
@@ -35,6 +35,7 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     tls_certificate: Annotated[Path | None, value_kinds.FILE_PATH] = None
     tls_key: Annotated[Path | None, value_kinds.FILE_PATH] = None
     allowed_hosts: Annotated[tuple[str, ...], value_kinds.WORDS] = ()
+    preview: Annotated[bool, value_kinds.SWITCH] = True
 
     @property
     def is_encrypted(self) -> bool:

@@ -5,6 +5,7 @@ import pwd
 from pathlib import Path
 
 LIPUT_COMMAND = "liput"
+PREVIEW_COMMAND = "liput-preview"  # a recorder that gives its devices to whoever wants them
 _STATE, _PARENT, _STARTED = 0, 1, 19
 
 
@@ -26,6 +27,14 @@ def _stat(pid: int) -> list[str]:
         return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:
         return []
+
+
+def command_of(pid: int) -> str:
+    """Return the name of the process `pid`, at most 15 bytes of it; "?" where it does not exist."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip() or "?"
+    except OSError:
+        return "?"
 
 
 def account_name() -> str:

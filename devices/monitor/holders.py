@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.errors import DeviceError, DeviceNotFound
-from devices.host.process import LIPUT_COMMAND, parent_of
+from devices.host.process import LIPUT_COMMAND, PREVIEW_COMMAND, command_of, parent_of
 from devices.usb.budget import BUS_FULL_HINT
 from devices.usb.slow_ports import streaming_neighbours
 
@@ -29,6 +29,11 @@ class Holder:
     @property
     def is_liput(self) -> bool:
         return self.command == LIPUT_COMMAND
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether it is a preview, whose devices are as good as free."""
+        return self.command == PREVIEW_COMMAND
 
     def __str__(self) -> str:
         return f"pid {self.pid} ({self.command})"
@@ -99,13 +104,13 @@ def _device(link: str) -> int | None:
 
 
 def _command(pid: int) -> str:
-    process = Path(f"/proc/{pid}")
     try:
-        if _OUR_CHILD in (process / "cmdline").read_bytes():
-            return LIPUT_COMMAND
-        return (process / "comm").read_text().strip() or "?"
+        is_our_child = _OUR_CHILD in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return "?"
+    if is_our_child:
+        return PREVIEW_COMMAND if command_of(parent_of(pid) or 0) == PREVIEW_COMMAND else LIPUT_COMMAND
+    return command_of(pid)
 
 
 @contextmanager

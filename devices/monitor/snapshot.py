@@ -33,10 +33,11 @@ def list_devices() -> list[Device]:
 def nodes_open_elsewhere(found: UdevDevices) -> HoldersByNode:
     """Return the nodes that other processes have open, with these processes; looks at every process.
 
-    This process and its children do not count.
+    This process, its children and previews do not count.
     """
     nodes = [picture.node for picture in found.pictures] + [sound.node for sound in found.sounds]
-    held = {node: [who for who in holders if not is_own(who)] for node, holders in holders_of(nodes).items()}
+    all_holders = holders_of(nodes).items()
+    held = {node: [who for who in holders if not (is_own(who) or who.gives_way)] for node, holders in all_holders}
     return {node: others for node, others in held.items() if others}
 
 

@@ -128,10 +128,15 @@ def launch_recorder(folder: Path | None, *, is_spare: bool) -> tuple[ChildProces
             return RecorderUnit(Path(named)), ""
         except OSError as error:
             note = f"the recorder is no unit of its own, and ends with this service: {named}: {error.strerror or error}"
+    return launch_child(folder, is_spare=is_spare), note
+
+
+def launch_child(folder: Path | None, *, is_spare: bool = False) -> ChildProcess:
+    """Start a recorder as a child. Raises OSError."""
     env = with_program_path(os.environ) | ({SPARE_VARIABLE: "1"} if is_spare else {})
     # The child inherits the mask; it gets a pending SIGTERM once it can end in order (process.hear).
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
-        return ChildProcess(python_module(MODULE), cwd=folder, env=env, stderr=subprocess.PIPE), note
+        return ChildProcess(python_module(MODULE), cwd=folder, env=env, stderr=subprocess.PIPE)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -29,15 +29,17 @@ import msgspec
 
 from config.errors import LiputError
 from config.settings.schema import load_settings
+from devices.health.log_line import discard_line
 from devices.health.log_writer import open_health_log
 from devices.host.clock import Clock, SystemClock
 from devices.host.heap import share_heap
-from devices.host.priority import ProcessPriority, request_priority
-from devices.host.process import LIPUT_COMMAND
+from devices.host.priority import ProcessPriority, ensure_niceness, request_priority
+from devices.host.process import LIPUT_COMMAND, PREVIEW_COMMAND
 from recorder.control.launch import SPARE_VARIABLE, UNIT_ARGUMENT
 from recorder.control.spec import LARGEST_SPEC_BYTES, Handshake, RecorderSpec, decode_spec, take_environment
 from recorder.running.access import our_umask
 from recorder.running.protocol import RecorderFailure, to_failure
+from recorder.running.runtime_directory import preview_lock, without_preview
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,6 +48,9 @@ if TYPE_CHECKING:
     from devices.device_service import DeviceService
     from devices.model.device import Device
     from recorder.control.recorder import MainThreadInbox
+
+
+PREVIEW_NICE = 10
 
 
 def main() -> int:
@@ -100,7 +105,7 @@ def _record(
 ) -> None:
     # Media libraries load for half a second; errors of a specification are reported before.
     from recorder.control.recorder import Recorder
-    from recorder.session.planning import plan_session
+    from recorder.session.planning import plan_session, preview_settings
 
     gc.freeze()
     gc.enable()
@@ -109,8 +114,14 @@ def _record(
     if spec.folder is not None:
         os.chdir(spec.folder)
     settings = load_settings(spec.settings, spec.settings_text)
+    if spec.preview:
+        settings = preview_settings(settings)
+        ensure_niceness(PREVIEW_NICE)
+        with suppress(OSError):
+            Path("/proc/self/comm").write_text(PREVIEW_COMMAND)
     spec = msgspec.structs.replace(spec, settings_text=settings.text)  # for a recorder that resumes
     with ExitStack() as stack:
+        stack.enter_context(preview_lock() if spec.preview else without_preview())
         log = stack.enter_context(open_health_log(settings, clock))
         service: DeviceService | None = None
 
@@ -126,7 +137,12 @@ def _record(
             return connected_devices(service)
 
         planned = plan_session(
-            spec.asked, settings, clock, log, connected, unattended=spec.replaces is not None or spec.plan is not None
+            spec.asked,
+            settings,
+            clock,
+            discard_line if spec.preview else log,
+            connected,
+            unattended=spec.replaces is not None or spec.plan is not None,
         )
         if planned.plan.context.devices:
             service = stack.enter_context(new_service())

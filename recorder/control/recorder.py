@@ -1,10 +1,12 @@
 """A recorder: runs one session, with its runtime folder, device claims, control socket and preview socket."""
 
 import contextlib
+import os
 import queue
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -54,13 +56,16 @@ class Recorder:
         self._planned = planned
         self._spec = msgspec.structs.replace(spec, asked=planned.again)
         self._spec_lock = threading.Lock()
+        self._parent = os.getppid()  # a preview ends with it
         self._clock = clock
         info = runtime_directory.new_recorder_info(planned.plan.title, planned.plan.archives[0].root, clock.now())
         self._info = msgspec.structs.replace(info, replaces=spec.replaces)
         claim = SessionClaim(id=self._info.id, title=self._info.title, pid=self._info.pid)
         self._claims = DeviceClaims(claim)
         self._claim(planned)
-        self._folder = runtime_directory.make_recorder_folder(self._info, encode_spec_for_disk(self._spec))
+        self._folder = runtime_directory.make_recorder_folder(
+            self._info, encode_spec_for_disk(self._spec), is_preview=spec.preview
+        )
         try:
             redirect_output(self._folder.log)
             self._server = ControlServer(self._folder.control, clock)
@@ -134,12 +139,16 @@ class Recorder:
                 self._carry_out(session)
         finally:
             self._claims.release()
-            self._server.wait_told(LINGER_S)
+            if not self._spec.preview:
+                self._server.wait_told(LINGER_S)
 
     def _carry_out(self, session: Session) -> None:
         thread = threads.start_thread(self._run_session, session.run, name="session", daemon=False)
         try:
-            with SleepInhibitor(NAME, f"{self._info.title}: a session is armed or recorded", self._tell_people):
+            with ExitStack() as stack:
+                if not self._spec.preview:
+                    why = f"{self._info.title}: a session is armed or recorded"
+                    stack.enter_context(SleepInhibitor(NAME, why, self._tell_people))
                 self._until_over(session)
         except BaseException:  # nobody could end the session any more
             session.stop()
@@ -155,6 +164,8 @@ class Recorder:
             except queue.Empty:
                 rotate_log(self._folder.log)
                 self._folder.beat()
+                if self._spec.preview and os.getppid() != self._parent:
+                    session.stop()
             else:
                 if asked == "over":
                     return

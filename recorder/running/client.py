@@ -257,6 +257,11 @@ def running_recorders() -> list[RunningRecorder]:
     return _with_status(runtime_directory.alive_recorders())
 
 
+def preview_recorder() -> RunningRecorder | None:
+    """Return the recorder that shows the room while no session runs."""
+    return next(iter(_with_status(runtime_directory.alive_recorders(previews=True))), None)
+
+
 def find_running(recorder_id: str) -> RunningRecorder | None:
     """Return the running recorder with this full id, None without one; asks no other."""
     found = _with_status([one for one in runtime_directory.alive_recorders() if one[1].id == recorder_id])

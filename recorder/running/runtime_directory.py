@@ -3,6 +3,8 @@
     RUNTIME/                    0700, ours
     ├── claims/                 a lock for each device in use
     ├── ended/ID.json           the last line of each of the last recorders that ended in order
+    ├── previews/               as RUNTIME: the recorder that shows the devices while no session runs
+    ├── previews.lock           locked by that recorder; shared by all others that open devices
     └── ID/                     one for each recorder, 0700
         ├── recorder.json       RecorderInfo
         ├── spec.json           its specification and settings, without addresses; 0600
@@ -22,10 +24,13 @@ import fcntl
 import hashlib
 import os
 import shutil
+import signal
 import stat
 import tempfile
+import time
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -50,6 +55,7 @@ from recorder.running.access import (
 RUNTIME_VARIABLE = "LIPUT_RUNTIME"
 RECORDER_FILE, SPEC_FILE = "recorder.json", "spec.json"
 ENDED, ENDS_KEPT = "ended", 50
+PREVIEWS = "previews"
 CONTROL_SOCKET, PREVIEW_SOCKET, LOG_FILE = "control.sock", "preview.sock", "recorder.log"
 
 _NEW = ".new-"
@@ -154,9 +160,13 @@ class RecorderFolder:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
-def make_recorder_folder(info: RecorderInfo, spec: bytes) -> RecorderFolder:
+def make_recorder_folder(info: RecorderInfo, spec: bytes, *, is_preview: bool = False) -> RecorderFolder:
     """Make the folder of a recorder atomically. Raises StorageError."""
     runtime = runtime_folder(make=True)
+    if is_preview:
+        runtime /= PREVIEWS
+        with contextlib.suppress(OSError):  # the folder in it fails then
+            runtime.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
     aside = RecorderFolder(runtime / f"{_NEW}{info.id}")
     try:
         aside.path.mkdir(mode=PRIVATE_FOLDER)
@@ -183,10 +193,10 @@ def new_recorder_info(title: str, archive: Path, started_at: datetime) -> Record
     )  # fmt: skip
 
 
-def known_recorders() -> list[tuple[RecorderFolder, RecorderInfo]]:
-    """Return all recorders, oldest first; removes the folders of those that ended in order."""
+def known_recorders(*, previews: bool = False) -> list[tuple[RecorderFolder, RecorderInfo]]:
+    """Return all recorders, or `previews`, oldest first; removes the folders of previews and of others that ended."""
     try:
-        runtime = runtime_folder()
+        runtime = runtime_folder() / PREVIEWS if previews else runtime_folder()
         names = [entry.name for entry in os.scandir(runtime) if entry.is_dir(follow_symlinks=False)]
     except FileNotFoundError:
         return []
@@ -195,7 +205,7 @@ def known_recorders() -> list[tuple[RecorderFolder, RecorderInfo]]:
     found = []
     for folder in (RecorderFolder(runtime / name) for name in names):
         info, is_new = folder.info(), folder.id.startswith(_NEW)  # new: it is starting, or was killed at its start
-        if info and not info.is_alive and (folder.has_ended or is_new):
+        if info and not info.is_alive and (folder.has_ended or is_new or previews):
             folder.remove()
         elif info and not is_new:
             found.append((folder, info))
@@ -298,8 +308,8 @@ def is_process_alive(pid: int, started: int, boot: str) -> bool:
     return boot == boot_id() and process_started(pid) == started
 
 
-def alive_recorders() -> list[tuple[RecorderFolder, RecorderInfo]]:
-    return [(folder, info) for folder, info in known_recorders() if info.is_alive]
+def alive_recorders(*, previews: bool = False) -> list[tuple[RecorderFolder, RecorderInfo]]:
+    return [(folder, info) for folder, info in known_recorders(previews=previews) if info.is_alive]
 
 
 def is_session_running() -> bool:
@@ -312,6 +322,72 @@ def is_session_running() -> bool:
 def killed_recorders() -> list[RecorderFolder]:
     """Return the folders of killed recorders. Their sessions can be resumed."""
     return [folder for folder, info in known_recorders() if not info.is_alive and not folder.has_ended]
+
+
+GIVES_WAY_S = 0.5  # the time that a preview has to close its devices
+
+
+@contextmanager
+def preview_lock() -> Iterator[None]:
+    """Let this preview run until another program wants the devices. Raises DeviceError if one has them now."""
+    descriptor = _open_preview_lock()
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    except OSError as error:
+        os.close(descriptor)
+        raise DeviceError(
+            "the devices are used without a preview", hint="wait until they are free", why="busy"
+        ) from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def without_preview() -> Iterator[None]:
+    """End the preview, if any, and let none begin. Blocks for 2 * GIVES_WAY_S at most."""
+    try:
+        descriptor = _open_preview_lock()
+    except LiputError:  # another user's directory; a session then says so
+        yield
+        return
+    try:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if _try_share(descriptor, 0.0):
+                break
+            with contextlib.suppress(ValueError, ProcessLookupError):  # it is just beginning, or has just ended
+                os.kill(int(os.pread(descriptor, 20, 0)), number)
+            _try_share(descriptor, GIVES_WAY_S)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _open_preview_lock() -> int:
+    path = runtime_folder(make=True) / f"{PREVIEWS}.lock"
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
+    except OSError as error:
+        raise _refused(path, error) from None
+
+
+def _try_share(descriptor: int, timeout_s: float) -> bool:
+    """Lock for sharing; return whether that worked within `timeout_s`. Without locks on the file system it does."""
+    deadline_s = time.monotonic() + timeout_s
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline_s:
+                return False
+            time.sleep(0.02)
+        except OSError:
+            return True
+        else:
+            return True
 
 
 LONGEST_NAME = 200  # the longest file name without a hash; file systems take 255 bytes

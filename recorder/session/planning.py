@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from capture.sources.source_kind import ChosenSources, SourceContext
 from capture.sources.source_selector import NONE, SourceSelector
 from capture.sources.worker import DeviceSupervision
 from config.errors import LiputError, UsageError
-from config.settings.schema import Profile, Settings
+from config.settings.schema import Profile, Settings, StorageSettings
 from config.settings.secrets import StreamTarget, stream_name, stream_target
 from devices.health.log_line import HealthLogger, discard_line
 from devices.host.clock import Clock
@@ -111,6 +112,22 @@ def plan_session(
     notes = [*chosen.notes, *_adaptive_rate_notes(plan, settings)]
     again = _repeated_request(asked, chosen)
     return PreparedSession(plan, notes, again, _supervisions(chosen), left_out, unknown | no_layout)
+
+
+PREVIEW_PROFILE = Profile(width=640, height=360, fps=Fraction(2), video_bitrate=500_000, preset="ultrafast")
+
+
+def preview_settings(settings: Settings) -> Settings:
+    """Return `settings` for a preview: small, slow, and without pre-roll."""
+    replace = msgspec.structs.replace
+    video = replace(settings.video, adaptive_rate=False, encoder=EncoderKind.X264.value)
+    return replace(
+        settings,
+        video=video,
+        profiles=dict.fromkeys(settings.profiles, PREVIEW_PROFILE),
+        storage=StorageSettings(),
+        recording=replace(settings.recording, pre_roll_s=0.0),
+    )
 
 
 def _source_context(

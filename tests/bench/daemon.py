@@ -1,10 +1,11 @@
 """What the daemon takes: `python -m tests.bench.daemon [SECONDS]` starts it with a page, alarms and a schedule.
 
 Printed are the CPU until it is ready, of several starts; then, with nobody looking at it, its CPU for so many seconds,
-and its memory.
+and its memory. Last comes the CPU of its preview of an idle room with a 720p30 MJPEG camera; a film stands for it.
 """
 
 import contextlib
+import os
 import socket
 import statistics
 import subprocess
@@ -16,7 +17,9 @@ from pathlib import Path
 
 import psutil
 
-from tests.support import browser, command
+from recorder.running.runtime_directory import RUNTIME_VARIABLE as RUNTIME
+from tests.support import browser, command, media
+from tests.support.previewed import Previewed
 from tests.support.room import Room
 
 STARTS = 5
@@ -82,6 +85,23 @@ def main() -> None:
             time.sleep(seconds)
             print(f"at rest: {(cpu_s(pid) - before) / seconds * 100:.2f} % of a core over {seconds:.0f} s")
             print(f"memory: {psutil.Process(pid).memory_info().rss / 1e6:.1f} MB")
+        print(f"preview: {preview(Path(folder), seconds) / seconds * 100:.1f} % of a core")
+
+
+def preview(home: Path, seconds: float) -> float:
+    """Return the CPU seconds of an idle room's preview that is shown for so long."""
+    film = home / "camera.mkv"
+    size = "testsrc2=size=1280x720:rate=30"
+    media.run("ffmpeg", "-v", "error", "-f", "lavfi", "-i", size, "-t", str(seconds + 60), "-c:v", "mjpeg", film)
+    os.environ[RUNTIME] = str(home / "r")
+    room = Previewed(home, video=str(film))
+    with room.running():
+        recorder = room.shown().info.pid
+        until, before = time.monotonic() + seconds, cpu_s(recorder)
+        while time.monotonic() < until:
+            assert room.part.want() is not None
+            time.sleep(0.5)
+        return cpu_s(recorder) - before
 
 
 if __name__ == "__main__":

@@ -48,9 +48,10 @@ class PreviewRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 class PageSubscription(
     msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="watch", forbid_unknown_fields=True
 ):
-    """Levels and previews that a page wants; a message replaces the former one."""
+    """Levels and previews that a page wants, of `session` or of the `room`; a message replaces the former one."""
 
     session: Annotated[str, msgspec.Meta(max_length=32)] | None = None
+    room: bool = False  # whether to show the devices while no session runs
     levels: bool = False
     previews: Annotated[tuple[PreviewRequest, ...], msgspec.Meta(max_length=MOST_PREVIEWS)] = ()
 
@@ -222,8 +223,10 @@ class Hub:
                 await asyncio.wait_for(self._poked.wait(), LOOK_S)
 
     def _ask(self) -> tuple[Sequence[RunningRecorder], State]:
-        found = running_recorders()
-        return found, state_of(self._house, found)
+        found, preview = running_recorders(), None
+        if not found and self._house.preview and any(viewer.wants.room for viewer in list(self._viewers)):
+            preview = self._house.preview.want()
+        return [*found, *([preview] if preview else ())], state_of(self._house, found, preview)
 
     def _tell_state(self, found: Sequence[RunningRecorder], state: State) -> None:
         self._folders = {one.info.id: one.folder for one in found}

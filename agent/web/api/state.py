@@ -129,7 +129,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="st
     """The present state. `standing`: hanging parts of the daemon; `problem`: an error of the settings.
 
     The page shows `troubles`; people get `alarms`, and `notices` of plans. `devices` changes
-    when `GET /api/v1/devices` may; null while nothing watches them.
+    when `GET /api/v1/devices` may; null while nothing watches them. `preview` shows the devices while no session runs.
     """
 
     room: str
@@ -137,6 +137,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="st
     version: str
     at: datetime
     sessions: list[SessionLine]
+    preview: SessionLine | None = None
     troubles: Sequence[Trouble] = ()
     alarms: Sequence[Alarm] = ()
     notices: Sequence[object] = ()
@@ -146,7 +147,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="st
     schedule: int = 0  # changes when `GET /api/v1/schedule` may
 
 
-def state_of(house: ApiContext, found: Sequence[RunningRecorder]) -> State:
+def state_of(house: ApiContext, found: Sequence[RunningRecorder], preview: RunningRecorder | None = None) -> State:
     """Return the state with the sessions in `found`."""
     general, problem = GeneralSettings(), None
     try:
@@ -156,7 +157,8 @@ def state_of(house: ApiContext, found: Sequence[RunningRecorder]) -> State:
     sessions, alarms = [line_of(one) for one in found], house.alarms()
     shown = State(
         room=general.room, language=general.language, version=VERSION, at=house.clock.now(),
-        sessions=sessions, troubles=troubles_of(sessions, alarms), alarms=alarms, notices=house.notices(),
+        sessions=sessions, preview=line_of(preview) if preview else None,
+        troubles=troubles_of(sessions, alarms), alarms=alarms, notices=house.notices(),
         standing=house.standing(), problem=problem, devices=house.devices.number() if house.devices else None,
     )  # fmt: skip
     versions = {name: load(place)() for feature in FEATURES.values() for name, place in feature.versions.items()}

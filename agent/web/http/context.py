@@ -31,6 +31,7 @@ from recorder.model.names import quoted
 
 if TYPE_CHECKING:
     from agent.devices.watch_part import DevicesPart
+    from agent.sessions.room_preview import RoomPreview
 
 
 LONGEST_S = 300.0
@@ -151,6 +152,7 @@ class ApiContext:
     alarms: Callable[[], Sequence[Alarm]] = tuple  # the present alarms
     notices: Callable[[], Sequence[object]] = tuple  # the present notices of plans
     devices: "DevicesPart | None" = None  # the daemon's watch of devices, if any
+    preview: "RoomPreview | None" = None  # the daemon's preview, if any
     loop: asyncio.AbstractEventLoop | None = None  # the server's loop while it runs
     recorders: list[SpawnedRecorder] = field(default_factory=list)  # started here: child processes to reap
     runs: CommandRuns = field(default_factory=lambda: CommandRuns(partial(run_command, "check", "check")))

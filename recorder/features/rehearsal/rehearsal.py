@@ -22,7 +22,7 @@ from devices.host.clock import NANOSECONDS, Clock
 from recorder.features.rehearsal.review import ReviewedRecording, review_recording
 from recorder.model.status import STATES_BEFORE, STATES_RECORDING, DestinationLine, SessionResult, SessionStatus
 from recorder.package.work_folder import PROGRAM
-from recorder.running.runtime_directory import DeviceClaims, SessionClaim
+from recorder.running.runtime_directory import DeviceClaims, SessionClaim, without_preview
 from recorder.session.planning import plan_session
 from recorder.session.request import SessionRequest
 from recorder.session.session import Session
@@ -132,7 +132,8 @@ def rehearse(
         claims = DeviceClaims(SessionClaim(id=f"rehearsal-{pid}", title=TITLE, pid=pid))
         claims.take([(device.id, device.name) for device in devices])
         try:
-            _record(session, found, clock, stop, seconds=seconds, stage=stage)
+            with without_preview():
+                _record(session, found, clock, stop, seconds=seconds, stage=stage)
         finally:
             claims.release()
         if not stop.is_set():

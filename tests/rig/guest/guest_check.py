@@ -17,10 +17,12 @@ from config.settings.schema import StorageSettings as StorageSettings
 from devices.controls.presets import ControlPreset, preset_store
 from devices.monitor.holders import holders
 from devices.monitor.snapshot import list_devices
+from recorder.running.client import fetch_preview
 from recorder.session.request import SessionRequest
 from tests.rig.rig import CAMERA, STICK, STICK_SOUND, RigDevice, configured, listed, plugged
 from tests.support import command, disks
 from tests.support.disks import MappedDisk
+from tests.support.previewed import Previewed
 from tests.support.situations import situation
 from tests.support.waiting import wait_for
 
@@ -166,6 +168,24 @@ def test_a_rehearsal_with_a_capture_stick_says_how_it_was(stick: RigDevice, tmp_
     assert found["sync"]["measured"]["from"] == "flash"
     assert abs(float(found["sync"]["measured"]["offset_s"])) < 0.15
     assert [*home.glob(".local/state/liput/rehearsals/*")] == []
+
+
+def test_the_preview_of_an_idle_room_gives_its_camera_to_whoever_opens_it(camera: RigDevice, tmp_path: Path) -> None:
+    device = plugged(camera, 0, CAMERA)
+    room = Previewed(tmp_path, video=CAMERA, audio="none")
+    room.plugged.append(device)
+    home = configured(tmp_path / "home")
+    with room.running():
+        shown = room.shown()
+        assert fetch_preview(shown.folder, "program", 10)[:2] == b"\xff\xd8"
+        assert listed(CAMERA)[0].health.state == "ok", "a preview is no session"
+        done = command.liput(home, "check", "--video", CAMERA, "--audio", "none", "--profile", "rig", timeout=100)
+        assert "Rig Webcam: " in done.stdout
+        assert "in use" not in done.stdout
+        shown = room.shown()
+        with Path(str(device.node)).open("rb"):
+            wait_for(lambda: not shown.info.is_alive)
+        assert room.shown().info.id != shown.info.id
 
 
 def test_a_disk_that_hangs_or_fails_is_told_in_time_and_hides_no_other(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ export function showCommands(now) {
     isBegunHere = false;
     el(isRecorded ? "stop" : "start").focus();
   }
-  el("live-tools").hidden = el("side-tools").hidden = !(isRecorded || isArmed);
+  el("live-tools").hidden = !(isRecorded || isArmed);
   keep(el("marks"), [...(now?.status?.marks ?? [])].reverse(), (mark) => `${mark.media_s} ${mark.text}`,
     (mark) => make("li small", t("mark.done", { time: clock(mark.media_s), text: mark.text })));
   const kept = Math.floor(now?.status?.pre_roll_s ?? 0);

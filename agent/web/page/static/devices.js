@@ -105,7 +105,8 @@ function showPicture() {
   const session = sessions.find(sourceOf);
   if (card) card.querySelector(".picture").hidden = !session;
   const source = session && (sourceOf(session).role ?? sourceOf(session).name);
-  watch(session, session ? [{ source, fps: 5, width: 480, canvas: () => card.querySelector("canvas") }] : [], false);
+  watch(session, session ? [{ source, fps: 5, width: 480, canvas: () => card.querySelector("canvas") }] : [], false,
+    Boolean(card));
 }
 
 let seen; // the number of what is shown, or is being asked for
@@ -127,7 +128,8 @@ async function follow() {
 }
 
 live.addEventListener("state", ({ detail }) => {
-  ({ sessions, devices: told } = detail);
+  ({ devices: told } = detail);
+  sessions = detail.sessions.length ? detail.sessions : [detail.preview ?? {}];
   showPicture();
   if (told !== seen) follow();
 });

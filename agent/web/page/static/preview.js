@@ -26,8 +26,8 @@ live.addEventListener("picture", ({ detail }) => {
   if (canvas) draw(canvas, detail.jpeg);
 });
 
-/** Show the pictures of `session`, or none. */
-export function showPictures(session) {
+/** Show the pictures of `session`, or none; the room's while there `isIdle`. */
+export function showPictures(session, isIdle) {
   const sources = session?.status ? pictureSources(session.status) : [];
   el("sources-box").hidden = sources.length < 2;
   const shown = sources.length < 2 ? [] : sources;
@@ -44,15 +44,16 @@ export function showPictures(session) {
     ...shown.slice(0, MOST).map(({ name }, place) => ({
       source: name, fps: 1, width: 240, canvas: () => el("sources").children[place]?.querySelector("canvas"),
     })),
-  ]);
+  ], true, isIdle);
   if (!session) forget("session.preview.none");
   else if (!session.status) forget("session.preview.wait");
 }
 
 /** Ask for pictures of `session`: each has a `source`, `fps`, `width`, and a `canvas()` that it is drawn on. */
-export function watch(session, pictures, levels = true) {
+export function watch(session, pictures, levels = true, room = false) {
   wanted = document.hidden ? [] : pictures;
   const wish = { type: "watch", session: session?.id ?? null, levels: levels && !document.hidden && Boolean(session),
+    room: room && !document.hidden,
     previews: wanted.map(({ source, fps, width }) => ({ source, fps, width })) };
   const text = JSON.stringify(wish);
   if (text === asked) return;

@@ -48,11 +48,14 @@ function show(state) {
   showFacts(session, word);
   showAlarms(state, session, word === "stalled");
   showCommands(session);
-  showSound(session);
-  showPictures(session);
+  const shown = session ?? state.preview;
+  el("destinations-panel").hidden = el("live-tools").hidden;
+  el("side-tools").hidden = el("live-tools").hidden && !state.preview;
+  showSound(shown, !session);
+  showPictures(shown, !session);
   showDestinations(session);
   showEnds(state);
 }
 
 live.addEventListener("state", ({ detail }) => show(detail));
-document.addEventListener("visibilitychange", () => last && showPictures(chosen(last.sessions)));
+document.addEventListener("visibilitychange", () => last && show(last));

@@ -8,6 +8,7 @@ import { number, t } from "./texts.js";
 import { subjectText } from "./words.js";
 
 let shown = null;
+let isIdle = false;
 
 function create({ name }) {
   const label = subjectText(name, shown);
@@ -22,20 +23,23 @@ function update(row, { name, muted }) {
   row.classList.toggle("is-muted", muted);
   button.setAttribute("aria-pressed", muted);
   const label = subjectText(name, shown);
+  button.hidden = isIdle;
   say(button, t("mute.short"));
   button.setAttribute("aria-label", t("mute.on", { name: label }));
   if (muted) say(row.querySelector(".level"), t("mute.is"));
 }
 
-export function showSound(session) {
-  shown = session;
+/** Show the sound of `session`, or of the room while there `isRoom`. */
+export function showSound(session, isRoom) {
+  [shown, isIdle] = [session, isRoom];
   const status = session?.status;
   const sounds = status?.sounds ?? [];
+  say(el("no-sound-text"), t(isIdle ? "meters.none.idle" : "meters.none"));
   el("no-sound").hidden = !status || sounds.length > 0 || status.levels_dbfs.length > 0;
   el("program-sound").hidden = !status?.levels_dbfs.length;
   keep(el("sounds"), sounds, (sound) => sound.name, create, update);
   const all = el("mute-all");
-  all.hidden = sounds.length < 2;
+  all.hidden = isIdle || sounds.length < 2;
   all.setAttribute("aria-pressed", sounds.length > 0 && sounds.every((sound) => sound.muted));
   const loud = status?.loudness.short_term_lufs;
   say(el("loudness"), typeof loud === "number" ? t("unit.lufs", { value: number(loud, 1) }) : "–");

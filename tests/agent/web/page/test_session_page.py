@@ -52,6 +52,7 @@ def recording(served: Served) -> dict[str, Any]:
 
 def test_a_session_goes_from_armed_to_archive_in_two_browsers(chromium: Browser, looked: Visit) -> None:
     served, here = looked.served, looked.open()
+    browsers.sees_a_picture(here.locator("#program"))  # of the room, while nothing is recorded
     arm(served, "Rapat Senat", "--stream", "kampus")
     sealed = say("sealed.done", title="Rapat Senat Terbuka")
     with browsers.visit(chromium, served, viewport={"width": 390, "height": 844}) as phone:
