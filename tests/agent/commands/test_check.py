@@ -35,12 +35,6 @@ def test_ticked_off_is_well_and_the_rest_says_what_to_do(room: Room) -> None:
     assert done.returncode == (1 if any(check["verdict"] == "failure" for check in document["checks"]) else 0)
 
 
-def test_wrong_words_are_refused_in_a_line(room: Room) -> None:
-    done = liput(room.home, "check", "--have", "tripd")
-    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
-    assert '"tripd" is nothing to tick off; did you mean "tripod"?' in done.stderr
-
-
 def test_what_was_found_is_kept_with_the_session_that_follows(room: Room) -> None:
     document = json.loads(liput(room.home, "check", "--quick", "--have", "tripod", "--json").stdout)
     room.record("--for", "500ms")

@@ -80,21 +80,6 @@ def kinds(done: "subprocess.CompletedProcess[str]") -> list[str]:
     return [str(line["kind"]) for line in command.lines(done.stdout)]
 
 
-def test_json_is_one_line_of_the_log_a_line(tmp_path: Path, log: Path) -> None:
-    done = health(tmp_path, "--json", "--level", "error")
-    (line,) = command.lines(done.stdout)
-    assert line == {
-        "type": "health",
-        "at": (NOW - 3 * HOUR).isoformat().replace("+00:00", "Z"),
-        "device": CAMERA,
-        "name": "Rig Webcam",
-        "level": "error",
-        "kind": "degraded",
-        "reason": "it gives nothing",
-        "detail": {"fault": "no-data", "after_s": 0.7},
-    }
-
-
 def test_what_is_shown_is_chosen_by_time_device_and_level(tmp_path: Path, log: Path) -> None:
     day = ["plugged", "degraded", "recovered", "kernel", "watch-started"]
     assert kinds(health(tmp_path, "--json")) == day

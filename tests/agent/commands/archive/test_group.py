@@ -162,14 +162,6 @@ def test_export_writes_a_zip_file(package: Package, liput: Archivist, tmp_path: 
     assert (liput.status, liput.errors.count("\n")) == (1, 2)
 
 
-def test_export_of_a_damaged_package_is_refused(package: Package, liput: Archivist, tmp_path: Path) -> None:
-    (package.folder / MEDIA).unlink()
-    for more in ((), ("--mp4",)):
-        liput("export", package.id, tmp_path / "x", *more)
-        assert (liput.status, f"{MEDIA} is missing" in liput.errors) == (1, True)
-    assert not (tmp_path / "x").exists()
-
-
 def test_open_prints_the_path_and_opens_it_on_a_desktop(package: Package, liput: Archivist, tmp_path: Path) -> None:
     opener = tmp_path / "bin" / "xdg-open"
     opener.parent.mkdir()

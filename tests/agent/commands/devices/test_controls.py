@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from agent.commands.devices import controls as command
 from agent.devices import page
-from config.errors import ControlRefused, DeviceNotFound, LiputError, UsageError
+from config.errors import DeviceNotFound, LiputError
 from devices.controls import presets
 from devices.health.log_line import discard_line
 from devices.model.device import Device, DeviceKind
@@ -106,16 +106,6 @@ def test_values_are_set_kept_logged_and_what_changed_is_printed(desk: Desk) -> N
     assert "already" in desk.run("focus_absolute=30").stderr
     done = desk.run("zoom_absolute=200", "--no-keep")
     assert (desk.camera.values["zoom_absolute"], "zoom_absolute" in desk.kept, done.stderr) == (200, False, "")
-
-
-def test_all_or_none(desk: Desk) -> None:
-    error = desk.fail("zoom_absolute=200", "brightness=300")
-    assert isinstance(error, UsageError)
-    assert error.message == "brightness must be from 0 to 255"
-    assert (desk.camera.set_so_far, desk.kept, desk.log) == ([], {}, [])
-    desk.camera.refused = "brightness"
-    assert isinstance(desk.fail("zoom_absolute=200", "brightness=30"), ControlRefused)
-    assert (desk.camera.values["zoom_absolute"], desk.kept, desk.log) == (100, {}, [])
 
 
 def test_back_to_the_defaults(desk: Desk) -> None:

@@ -1,7 +1,6 @@
 """`liput devices`: a table for people, JSON for scripts, the page of one device, and what comes and goes."""
 
 import json
-import os
 import re
 import signal
 from collections.abc import Sequence
@@ -28,7 +27,6 @@ from tests.support.ports import usb_tree
 from tests.support.room import Room
 from tests.support.sound_server import PulseMicrophone
 from tests.support.terminal import Terminal
-from tests.support.waiting import wait_for
 
 STICK = Device(
     id="534d:2109@1-2", kind=DeviceKind.CAPTURE_CARD, name="MS2109 HDMI capture stick", vid="534d", pid="2109",
@@ -250,14 +248,6 @@ def test_what_is_wrong_is_said_and_what_is_known_of_the_make(devices: None) -> N
     assert "→  MJPG  1920x1080  at 30  is opened" in [line.rstrip() for line in text.splitlines()]
 
 
-def test_a_role_whose_device_is_not_there_says_why(devices: None) -> None:
-    gone = msgspec.structs.replace(C270, id="046d:0825:X", serial="X", port="1-9", name="Lectern camera")
-    roles_store().change(lambda _: {"lectern": binding_of(gone, datetime(2026, 1, 1, tzinfo=UTC))})
-    error = run_show("Lectern").exception
-    assert isinstance(error, DeviceNotFound)
-    assert error.message == "lectern (Lectern camera) is missing: it is not plugged in (it was in port 1-9)"
-
-
 def test_a_name_is_that_of_one_device_or_all_there_are_are_listed(devices: None) -> None:
     assert shown("hw:card=streamcam,dev=0")["device"]["id"] == ITS_SOUND.id
     error = run_show("lectern").exception
@@ -309,16 +299,6 @@ def test_without_a_terminal_the_watch_writes_lines_and_ends_with_0(room: Room) -
     assert log_of(room.home)[0]["detail"] == {"pid": pid, "devices": []}
 
 
-def test_a_second_one_watches_silently_and_takes_over_when_the_first_is_killed(room: Room) -> None:
-    with running(room.home, "devices", "--watch") as first, running(room.home, "devices", "--watch") as second:
-        first.until("devices")
-        second.until("devices")
-        holds = int((room.home / ".local/state/liput/health/watch.lock").read_text())
-        holder, other = sorted((first, second), key=lambda watch: watch.pid != holds)
-        os.kill(holder.pid, signal.SIGKILL)
-        wait_for(lambda: _started(room.home) == [holder.pid, other.pid], what="the other takes over")
-
-
 @pytest.mark.server
 def test_what_comes_and_goes_at_a_sound_server_is_shown_also_when_that_is_started_later(
     room: Room, tmp_path: Path
@@ -344,8 +324,3 @@ def _next_pulse(watch: Running) -> tuple[object, str]:
         device = line["device"]
         if isinstance(device, dict) and device["id"].startswith("pulse:"):
             return line["change"], device["id"]
-
-
-def _started(home: Path) -> list[object]:
-    lines = [line for line in log_of(home) if line["kind"] == "watch-started"]
-    return [detail["pid"] for line in lines if isinstance(detail := line["detail"], dict)]

@@ -1,10 +1,8 @@
 """`liput recover` as people and scripts use it."""
 
 import json
-import os
 import threading
 from pathlib import Path
-from uuid import uuid4
 
 import msgspec
 import pytest
@@ -104,17 +102,6 @@ def test_what_is_recorded_is_left_alone_and_what_fails_is_status_1(archive: Arch
     assert done.returncode == 1
     assert "is there already" in done.stderr
     assert "Move one of them away" in done.stderr
-
-
-def test_a_pipe_among_what_was_left_hangs_no_command(archive: Archive, left: Left, tmp_path: Path) -> None:
-    other = leftovers.leave_killed(archive, left, title="Wisuda", uuid=uuid4())
-    pipe = leftovers.leave_killed(archive, left) / "begun.json"
-    pipe.unlink()
-    os.mkfifo(pipe)
-    listed = command.liput(tmp_path, "archive", "list", "--json", "--archive", archive.root)
-    done = command.liput(tmp_path, "recover", "--json", "--archive", archive.root)
-    assert {other.name, pipe.parent.name} <= {one["id"] for one in json.loads(listed.stdout)}
-    assert [line["state"] for line in command.lines(done.stdout)] == ["sealed", "sealed"]
 
 
 def test_what_a_daemon_is_about_to_go_on_with_is_left_to_it(
