@@ -16,10 +16,8 @@ from websockets.sync.client import ClientConnection
 
 from agent.web.api.hub import PageSubscription, PictureKey, PreviewRequest, Viewer
 from agent.web.http import limits
-from recorder.running.access import BACKLOG
 from tests.agent.web.api.test_sessions import SESSIONS, begun
 from tests.support import command
-from tests.support.scripted_session import ServedRecorder, hanging
 from tests.support.waiting import wait_for
 from tests.support.web import Page, is_kind, opened, received, until, upgrade, wish
 
@@ -31,25 +29,6 @@ def test_the_state_comes_at_once_and_again(page: Page) -> None:
         for _ in range(3):
             said = until(looking, is_kind("state"))
             assert (said["room"], said["sessions"]) == ("Aula", [])
-
-
-def test_recorders_that_hang_keep_no_page_from_being_told_of_the_others(
-    page: Page, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The page takes a daemon that says nothing for 4 s for lost (live.js)."""
-    monkeypatch.setattr("recorder.running.client.OPEN_S", 3600.0)  # whoever waits for one of them waits for ever
-    with ExitStack() as stack:
-        for clients in (0, 0, BACKLOG + 1):
-            stack.enter_context(hanging("Macet", clients))
-        stack.enter_context(ServedRecorder("Rapat"))
-        looking = stack.enter_context(opened(page))
-
-        def has_all(said: Any) -> bool:
-            return is_kind("state")(said) and [one["state"] for one in said["sessions"]] == [None, None, None, "live"]
-
-        for _ in range(3):
-            until(looking, has_all)
-        assert page.get("/api/v1/state").status == 200
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from config.errors import CopyError, StateError
+from config.errors import CopyError
 from config.settings.schema import ArchiveSettings, Settings
 from devices.health.log_line import LogKind
 from devices.host.clock import NANOSECONDS
@@ -262,13 +262,6 @@ def test_no_more_is_sent_than_the_settings_allow(bench: Bench, large: Package) -
         _, sent = copy_package(target, large.folder, package_place(large.folder), flow=flow)
     seconds = (bench.clock.now_ns() - began_ns) / NANOSECONDS
     assert sent / 1_000_000 == pytest.approx(seconds, rel=0.1)
-
-
-def test_a_ledger_that_is_damaged_is_one_clear_line(tmp_path: Path) -> None:
-    path = tmp_path / "copies.sqlite3"
-    path.write_bytes(b"not a database, and long enough to be taken for one" * 40)
-    with pytest.raises(StateError, match=r"copies\.sqlite3 cannot be used"):
-        CopyLedger(path).rows()
 
 
 # A name of the settings means one place: no copy counts that was made at another, and nothing goes beside a mount.
