@@ -129,21 +129,6 @@ def told(office: Room, *words: str | Path) -> str:
     return done.stdout
 
 
-def linked(office: Room, key: str, program: Path) -> tuple[Path, dict[str, Any]]:
-    """Seal a package, and link it to the request; return its folder, and the request."""
-    package = archives.seal_one(archives.archive_at(office.archive), program, "Seminar Siti").folder
-    return package, document(office, "link", key, package.name[-8:], "--archive", str(office.archive))
-
-
-def test_a_request_that_was_forgotten_is_put_into_the_package(office: Room, key: str, program: Path) -> None:
-    package, shown = linked(office, key, program)
-    assert (shown["stage"], shown["request"]["recordings"][0]["package"]) == ("archived", package.name)
-    assert (package / "data/surat/permohonan-1.pdf").read_bytes() == PDF
-    archives.validate_bag(package)
-    said = ask(office, "link", key, package.name, "--archive", str(office.archive), status=1)
-    assert "has a request already" in said
-
-
 def test_the_equipment_of_a_request_is_ticked_off_with_that_of_the_settings(office: Room, key: str) -> None:
     ask(office, "assign", key, "--equipment", "kamera", "--equipment", "tripod")
     done = command.liput(office.home, "check", "--quick", "--request", key, "--have", "kamera", "--json")
@@ -233,7 +218,8 @@ def test_what_is_redacted_names_nobody_and_is_enough_to_count(office: Room, key:
     ask(office, "dispose", key, "--instruction", "Tindak lanjuti", "--by", "Prof. Rahmat", "--at", "2026-11-23 10:00")
     ask(office, "assign", key, "--staff", "Budi", "--equipment", "kamera")
     ask(office, "edit", key, "--place", "Aula Lantai 1", "--note", "renovasi")
-    linked(office, key, program)
+    package = archives.seal_one(archives.archive_at(office.archive), program, "Seminar Siti").id
+    document(office, "link", key, package[-8:], "--archive", str(office.archive))
     ask(office, "export", "statistik.zip", "--redact")
     exported = office.home / "statistik.zip"
     assert stat.S_IMODE(exported.stat().st_mode) == 0o600
