@@ -15,6 +15,7 @@ import signal
 import sys
 import traceback
 from contextlib import ExitStack, suppress
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +30,6 @@ import msgspec
 
 from config.errors import LiputError
 from config.settings.schema import load_settings
-from devices.health.log_line import discard_line
 from devices.health.log_writer import open_health_log
 from devices.host.clock import Clock, SystemClock
 from devices.host.heap import share_heap
@@ -38,7 +38,6 @@ from devices.host.process import LIPUT_COMMAND, PREVIEW_COMMAND
 from recorder.control.launch import SPARE_VARIABLE, UNIT_ARGUMENT
 from recorder.control.spec import LARGEST_SPEC_BYTES, Handshake, RecorderSpec, decode_spec, take_environment
 from recorder.running.access import our_umask
-from recorder.running.protocol import RecorderFailure, to_failure
 from recorder.running.runtime_directory import preview_lock, without_preview
 
 if TYPE_CHECKING:
@@ -78,9 +77,7 @@ def main() -> int:
     except Exception as error:
         if not isinstance(error, LiputError):
             traceback.print_exc()
-        told: RecorderFailure = to_failure(error)
-        handshake.say(told)
-        return told.exit_status
+        return handshake.fail(error)
     return 0
 
 
@@ -136,14 +133,10 @@ def _record(
 
             return connected_devices(service)
 
-        planned = plan_session(
-            spec.asked,
-            settings,
-            clock,
-            discard_line if spec.preview else log,
-            connected,
-            unattended=spec.replaces is not None or spec.plan is not None,
-        )
+        plan = partial(plan_session, unattended=spec.replaces is not None or spec.plan is not None)
+        if not spec.preview:  # its faults are the next session's to log
+            plan = partial(plan, record=log)
+        planned = plan(spec.asked, settings, clock, listing=connected)
         if planned.plan.context.devices:
             service = stack.enter_context(new_service())
             service.start()

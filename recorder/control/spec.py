@@ -16,7 +16,7 @@ import msgspec
 from config.errors import UsageError
 from config.settings.secrets import Secret, secret_url
 from recorder.running import runtime_directory
-from recorder.running.protocol import RecorderFailure, RecorderReady, encode
+from recorder.running.protocol import RecorderFailure, RecorderReady, encode, to_failure
 from recorder.session.request import SessionRequest
 
 PASSED_VARIABLES = (
@@ -162,3 +162,9 @@ class Handshake:
             os.write(self._pipe, encode(line))
         with contextlib.suppress(OSError):
             os.close(self._pipe)
+
+    def fail(self, error: Exception) -> int:
+        """Write why there is no session; return the exit status."""
+        told = to_failure(error)
+        self.say(told)
+        return told.exit_status

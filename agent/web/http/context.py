@@ -23,7 +23,6 @@ from config.settings.schema import CurrentSettings, Settings
 from devices.host.child import ChildProcess
 from devices.host.clock import Clock
 from devices.host.threads import start_thread
-from devices.host.throttle import Tell
 from recorder.archive.archive import Archive, session_archives
 from recorder.control.spawn import SpawnedRecorder
 from recorder.control.spec import RecorderSpec
@@ -146,7 +145,7 @@ class ApiContext:
     spawn: Callable[[RecorderSpec], SpawnedRecorder] = SpawnedRecorder  # may take the daemon's reserve
     standing: Callable[[], list[str]] = list  # names of the daemon's hanging parts
     parts: Sequence[str] = ()  # names of all parts
-    tell: Tell = lambda _text: None
+    tell: Callable[[str], None] = lambda _text: None
     learn: Callable[[Settings], None] = lambda _settings: None  # gets settings with new keys, to hide these in logs
     folder: Path | None = None  # the daemon's `--archive`; None for that of the settings
     alarms: Callable[[], Sequence[Alarm]] = tuple  # the present alarms
