@@ -176,7 +176,8 @@ def killed_live(archive: Archive, program: Path) -> LeaveKilled:
 
 
 def test_one_that_recorded_goes_on_at_once_with_what_is_there(tmp_path: Path) -> None:
-    spec = RecorderSpec(asked=SessionRequest(title="Rapat", videos=("podium",), duration_s=3600.0), arm_only=True)
+    asked = SessionRequest(title="Rapat", videos=("podium",), streams=("kampus",), duration_s=3600.0)
+    spec = RecorderSpec(asked=asked, arm_only=True)
     folder = killed(tmp_path, str(tmp_path / ".incoming" / "rapat.2"), spec)
     info = folder.info()
     assert info
@@ -184,7 +185,7 @@ def test_one_that_recorded_goes_on_at_once_with_what_is_there(tmp_path: Path) ->
     assert following
     asked = following.asked
     assert (asked.resume, asked.allow_missing) == (tmp_path / ".incoming" / "rapat.2", True)
-    assert (asked.videos, asked.duration_s) == (("podium",), 3000.0)
+    assert (list(asked.videos), list(asked.streams), asked.duration_s) == (["podium"], ["kampus"], 3000.0)
     assert (following.arm_only, following.replaces) == (False, folder.id)
     assert supervisor.next_spec(folder, info, 3599.5) is None, "its time is over"
 
