@@ -32,7 +32,7 @@ class Holder:
 
     @property
     def gives_way(self) -> bool:
-        """Whether it is a preview, whose devices are as good as free."""
+        """True for a preview: it closes its devices for any other program."""
         return self.command == PREVIEW_COMMAND
 
     def __str__(self) -> str:
