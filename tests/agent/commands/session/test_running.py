@@ -5,6 +5,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -258,9 +259,7 @@ def address_file(room: Room, name: str, url: str) -> Path:
 
 
 @pytest.mark.server
-def test_destinations_are_added_restarted_and_removed_while_it_records(
-    room: Room, server: NginxRtmp, runtime: Path
-) -> None:
+def test_destinations_are_added_restarted_and_removed_while_it_records(room: Room, server: NginxRtmp) -> None:
     url = server.url("").rstrip("/")
     room.configure(f'[destinations.kampus]\nurl = "{url}"\n[destinations.aula]\nurl = "{url}"\n', 'kampus = "salah"\n')
     with running(room.home, *room.words("--json")) as recording:
@@ -288,9 +287,6 @@ def test_destinations_are_added_restarted_and_removed_while_it_records(
         refused(liput(room, "destination", "add", "@lain.txt"), 2, "must be for its owner alone")
         answer(room, "destination", "remove", "kampus")
         assert destinations() == {"kampus": "removed", "lain": "live"}
-        (recorder,) = recorders.recorders(runtime)
-        spec = json.loads((runtime / recorder.id / "spec.json").read_text())
-        assert spec["asked"]["streams"] == [f"@{room.home}/lain.txt"], "whoever goes on with it has the same"
         assert "lain: LIVE since" in liput(room, "status").stdout
         until("media_time_s", 1.0)
         assert liput(room, "stop").returncode == 3  # what was not live is said
@@ -305,3 +301,48 @@ def test_destinations_are_added_restarted_and_removed_while_it_records(
     assert len(server.recordings()) == 2
     kept = b"".join(path.read_bytes() for path in room.archive.rglob("*.json*"))
     assert SECRET.encode() not in kept + repr(recording.seen).encode()
+
+
+@pytest.mark.server
+def test_a_destination_that_was_added_goes_on_after_a_kill_and_one_that_was_removed_does_not(
+    room: Room, server: NginxRtmp, runtime: Path, tmp_path: Path
+) -> None:
+    url, folder = server.url("").rstrip("/"), tmp_path / "hls"
+    folder.mkdir()
+
+    def configure(**named: str) -> None:
+        room.configure(
+            "".join(f'[destinations.{name}]\nurl = "{url}"\n' for name, url in named.items()),
+            'kampus = "good1"\nlama = "good2"\n',
+        )
+
+    configure(lama=url, web=f"file://{folder}")
+    room.archive.mkdir()
+    with running(room.home, "serve", "--archive", room.archive, "--json") as daemon:
+        daemon.until("note", text="ready")
+        with running(room.home, *room.words("--stream", "lama", "--json")) as recording:
+            recording.until("event", kind="session-live")
+            address_file(room, "berkas.txt", server.url("good3"))
+            configure(kampus=url, lama=url, web=f"file://{folder}")  # it is in the settings since the session began
+            for words in (("add", "kampus"), ("add", "@berkas.txt"), ("add", "web"), ("remove", "lama")):
+                answer(room, "destination", *words)
+            streams = dict.fromkeys(("kampus", "berkas", "web"), "live")
+            wait_for(lambda: destinations() == {"lama": "removed"} | streams)
+            playlist = folder / "live.m3u8"
+            wait_for(playlist.exists)
+            [first] = recorders.recorders(runtime)
+            spec = (runtime / first.id / "spec.json").read_text()
+            assert "good" not in spec
+            killed = datetime.now(UTC)
+            recorders.kill(first.pid)
+            wait_for(lambda: any(one.pid != first.pid and one.work for one in recorders.recorders(runtime)))
+            wait_for(lambda: destinations() == streams)
+            wait_for(lambda: "#EXT-X-DISCONTINUITY\n" in playlist.read_text())
+            assert liput(room, "stop").returncode == 3  # what was not live is said
+            recording.wait()
+    told = json.loads((room.only_package() / "metadata/recording.json").read_text())
+    assert told["destinations"] == ["lama", "kampus", "berkas", "web"]
+    assert playlist.read_text().endswith("#EXT-X-ENDLIST\n")
+    live = [line for line in recording.seen if line.get("kind") == "destination-live"]
+    again = {line["subject"] for line in live if datetime.fromisoformat(str(line["at"])) > killed}
+    assert again == {*streams}, "who follows the session is told, too"
