@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from agent.checks.check import CheckResult, Measured, findings, make_result
-from config.settings.quantities import brief_latency, brief_rate, brief_size
+from config.locale.lookup import words
+from config.locale.number_format import in_each, latency, rate, size
 from config.settings.schema import Profile, Settings
 from devices.uplink.model import LinkLatency, UplinkResult
 
@@ -14,6 +15,7 @@ BUFFERBLOAT_S = 0.15  # with so much extra latency on a full link, people in a c
 
 
 CODES = findings("check-uplink")
+CAPPED = words("check-uplink")["capped"]
 
 
 type UplinkNeed = tuple[float, float]  # bits a second that a session needs, up and down
@@ -44,15 +46,15 @@ def judge(uplink: UplinkResult, need: UplinkNeed, fits: str | None, server: str)
             "bufferbloat" if uplink.bloat_s > BUFFERBLOAT_S else "ok-latency",
             LATENCY,
             _latencies(uplink),
-            idle=brief_latency(uplink.idle.rtt_s),
-            loaded=brief_latency(uplink.idle.rtt_s + uplink.bloat_s),
-            bloat=brief_latency(uplink.bloat_s),
+            idle=in_each(latency, uplink.idle.rtt_s),
+            loaded=in_each(latency, uplink.idle.rtt_s + uplink.bloat_s),
+            bloat=in_each(latency, uplink.bloat_s),
         )
     if uplink.down and need_down:
         down = uplink.down.sustained_bps
         code = f"{_band(need_down, down)}-down"
         measured: Measured = {"down_bps": round(down), "need_bps": round(need_down)}
-        yield make_result(CODES, code, DOWN, measured, down=brief_rate(down), need=brief_rate(need_down))
+        yield make_result(CODES, code, DOWN, measured, down=in_each(rate, down), need=in_each(rate, need_down))
 
 
 def _rate(uplink: UplinkResult, need_bps: float, fits: str | None, server: str) -> CheckResult:
@@ -79,18 +81,16 @@ def _rate(uplink: UplinkResult, need_bps: float, fits: str | None, server: str) 
         "fits": fits,
         "server": server,
     }
-    moved = brief_size(uplink.moved_bytes)
     return make_result(
         CODES,
         code,
         NAME,
         measured,
-        need=brief_rate(need_bps),
-        up=brief_rate(up.sustained_bps),
+        need=in_each(rate, need_bps),
+        up=in_each(rate, up.sustained_bps),
         used=used,
-        worst=brief_rate(up.p10_bps),
-        limit_id=f"; dihentikan setelah {moved}" if uplink.is_capped else "",
-        limit_en=f"; ended after {moved}" if uplink.is_capped else "",
+        worst=in_each(rate, up.p10_bps),
+        limit=CAPPED.filled({"moved": in_each(size, uplink.moved_bytes)}) if uplink.is_capped else "",
     )
 
 

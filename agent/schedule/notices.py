@@ -5,8 +5,8 @@ from datetime import datetime
 
 from agent.health.alarm import NoticeBoard
 from agent.schedule.plan import Plan, PlanMode
-from config.locale.lookup import NO_TEXT, WRITTEN, BilingualText, LocalizedText, words
-from config.settings.quantities import brief_duration
+from config.locale.lookup import NO_TEXT, BilingualText, LocalizedText, words
+from config.locale.number_format import in_each, span
 from recorder.model.names import one_line
 
 type Notify = Callable[[str, Plan, LocalizedText], None]
@@ -23,18 +23,13 @@ def plan_notice(
     facts = {
         "title": one_line(plan.title),
         "other": one_line(other),
-        "left": brief_duration(max(0.0, (plan.starts_at - now).total_seconds())),
+        "left": in_each(span, max(0.0, (plan.starts_at - now).total_seconds())),
         "starts": f"{plan.starts_at.astimezone(zone):%H:%M}",
         "ends": f"{plan.ends_at.astimezone(zone):%H:%M}",
     }
     then = NO_TEXT if plan.mode is PlanMode.REMIND else WORDS[f"then-{plan.mode}"]
-    late = WORDS["late"].filled({"late": brief_duration(late_s)}) if late_s else NO_TEXT
-
-    def said(language: str) -> str:
-        parts = {"then": then.of(language), "late": late.of(language), "why": why.of(language)}
-        return WORDS[kind].of(language).format_map(facts | parts)
-
-    return LocalizedText(*map(said, WRITTEN))
+    late = WORDS["late"].filled({"late": in_each(span, late_s)}) if late_s else NO_TEXT
+    return WORDS[kind].filled(facts | {"then": then, "late": late, "why": why})
 
 
 def board_notifier(board: NoticeBoard, tell: Callable[[str], None]) -> Notify:

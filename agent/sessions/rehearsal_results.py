@@ -21,7 +21,7 @@ from agent.health.alarm import (
 from capture.detectors.lipsync import AudioOffset
 from config.events import Event
 from config.locale.lookup import LocalizedText
-from config.settings.quantities import brief_rate, brief_size
+from config.locale.number_format import in_each, rate, size
 from config.settings.schema import Profile
 from devices.health.faults import Fault
 from devices.model.device import DeviceKind
@@ -132,7 +132,7 @@ def _trouble_result(trouble: _Trouble, rehearsed: RehearsalResult) -> CheckResul
     measured: Measured = {"lasted_s": round(trouble.lasted_s, 2)} if trouble.is_over else {}
     return make_result(
         HAPPENED_CODES, "passed" if trouble.is_over else "happened", name, measured,
-        was_id=was.indonesian, was_en=was.english, do_id=do.indonesian, do_en=do.english,
+        was=was, do=do,
     )  # fmt: skip
 
 
@@ -198,7 +198,11 @@ def _sync(sync: AudioOffset | None) -> CheckResult:
 def _size(film: ReviewedRecording, profile: Profile) -> CheckResult:
     wanted = profile.max_bitrate + profile.audio_bitrate
     measured: Measured = {"size_bytes": film.bytes, "rate_bps": round(film.bit_rate), "wanted_bps": wanted}
-    facts = {"size": brief_size(film.bytes), "rate": brief_rate(film.bit_rate), "wanted_rate": brief_rate(wanted)}
+    facts = {
+        "size": in_each(size, film.bytes),
+        "rate": in_each(rate, film.bit_rate),
+        "wanted_rate": in_each(rate, wanted),
+    }
     return make_result(SIZE_CODES, "large" if film.bit_rate > MOST_RATE * wanted else "ok", "size", measured, **facts)
 
 

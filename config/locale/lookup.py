@@ -8,6 +8,7 @@ A word in place of a sentence names one of `words`. Fields in braces are facts. 
 """
 
 import functools
+import string
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -32,8 +33,22 @@ class LocalizedText(NamedTuple):
         return in_language(self, language)
 
     def filled(self, facts: Mapping[str, object]) -> "LocalizedText":
-        """Return it with the fields in braces replaced by facts."""
-        return LocalizedText(*(text.format_map(facts) for text in self))
+        """Return it with the fields in braces replaced by facts, each in the sentence's language."""
+        return LocalizedText(*(_filled(text, facts, language) for text, language in zip(self, WRITTEN, strict=True)))
+
+
+class _DecimalComma(string.Formatter):
+    def format_field(self, value: object, form: str) -> str:
+        said = format(value, form)
+        return said.replace(".", ",") if isinstance(value, float) else said
+
+
+_FORMATTERS = {"id": _DecimalComma()}
+
+
+def _filled(text: str, facts: Mapping[str, object], language: str) -> str:
+    said = {name: fact.of(language) if isinstance(fact, LocalizedText) else fact for name, fact in facts.items()}
+    return _FORMATTERS.get(language, string.Formatter()).vformat(text, (), said)
 
 
 NO_TEXT = LocalizedText("", "")
@@ -90,7 +105,7 @@ def error_sentence(why: str, about: str) -> LocalizedText:
 def text(name: str, key: str, language: str, /, **facts: object) -> str:
     """Return a sentence of an area in a language, with facts in place of the braces. Raises KeyError."""
     said = words(name)[key].of(language)
-    return said.format(**facts) if facts else said
+    return _filled(said, facts, language) if facts else said
 
 
 class Translation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

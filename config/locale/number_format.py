@@ -1,8 +1,9 @@
 """Dates, times and numbers as people write them in Indonesian and in English."""
 
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 
-from config.locale.lookup import text
+from config.locale.lookup import WRITTEN, LocalizedText, text
 
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _MONTHS = (
@@ -76,14 +77,29 @@ def number(value: float, language: str, digits: int = 0) -> str:
     return written.translate(str.maketrans(",.", ".,")) if language == "id" else written
 
 
+def latency(seconds: float, language: str) -> str:
+    """Return `<1 ms`, `43 ms` or `1,2 detik`."""
+    milliseconds = round(seconds * 1000)
+    if milliseconds >= 1000:
+        return f"{number(seconds, language, 1)} {text('calendar', 's', language)}"
+    return f"{milliseconds} ms" if milliseconds else "<1 ms"
+
+
 def rate(bits_a_second: float, language: str) -> str:
-    """Return a rate in megabits a second."""
+    """Return a rate in megabits a second, below one in kilobits."""
+    if bits_a_second < 1e6 * _WHOLE:
+        return f"{number(bits_a_second / 1e3, language)} kbit/s"
     return f"{number(bits_a_second / 1e6, language, 1)} Mbit/s"
 
 
 def size(count: float, language: str) -> str:
     """Return bytes in a fitting unit."""
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+    for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= factor * _WHOLE:
             return f"{number(count / factor, language, 1)} {unit}"
     return f"{number(count, language)} B"
+
+
+def in_each(written: Callable[[float, str], str], value: float) -> LocalizedText:
+    """Return a value in each language, as `size`, `rate`, `span` or `latency` has it."""
+    return LocalizedText(*(written(value, language) for language in WRITTEN))

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from agent.checks.check import Check, CheckContext, CheckResult, Measured, findings, make_result
 from config.locale.lookup import words
-from config.settings.quantities import brief_size
+from config.locale.number_format import in_each, size
 from devices.health.computer import (
     LOW_MEMORY,
     MODULES,
@@ -58,7 +58,7 @@ def look(situation: CheckContext) -> Iterator[CheckResult]:
 
 
 def memory(sample: ComputerSample) -> CheckResult:
-    free, total = brief_size(sample.memory_available), brief_size(sample.memory_total)
+    free, total = in_each(size, sample.memory_available), in_each(size, sample.memory_total)
     is_low = sample.memory_available < LOW_MEMORY * sample.memory_total
     measured = {"free_bytes": sample.memory_available, "total_bytes": sample.memory_total}
     return _found("low-memory" if is_low else "ok", "memory", measured, f"{free} / {total}", free=free, total=total)

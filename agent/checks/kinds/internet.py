@@ -17,7 +17,7 @@ from agent.checks.check import (
 )
 from config.errors import LiputError, UsageError
 from config.locale.lookup import words
-from config.settings.quantities import brief_latency
+from config.locale.number_format import in_each, latency
 from config.settings.secrets import StreamTarget, stream_target
 from devices.uplink.connecting import Deadline, NetworkError, NetworkFault, missing_network
 from recorder.live.kind import DestinationError, kind_of
@@ -105,7 +105,9 @@ def _destination_result(
     if reached != "ok":
         return make_result(CODES, reached, name, where=url.where)
     took_s = time.monotonic() - began
-    return make_result(CODES, reached, name, {"took_s": round(took_s, 3)}, where=url.where, took=brief_latency(took_s))
+    return make_result(
+        CODES, reached, name, {"took_s": round(took_s, 3)}, where=url.where, took=in_each(latency, took_s)
+    )
 
 
 def network_result(codes: Mapping[str, CheckFinding], name: str, where: str, error: NetworkError) -> CheckResult:

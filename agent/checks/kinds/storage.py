@@ -9,7 +9,7 @@ from pathlib import Path
 from agent.checks.check import Check, CheckContext, CheckResult, findings, make_result, run_parallel
 from config.errors import ErrorCause, StorageError
 from config.locale.lookup import LocalizedText, words
-from config.settings.quantities import brief_duration, brief_rate, brief_size
+from config.locale.number_format import in_each, rate, size, span
 from config.settings.schema import Settings
 from devices.host.clock import Clock
 from recorder.archive.archive import Archive, session_archives
@@ -138,21 +138,25 @@ def _speed(place: StoragePlace, longest_s: float, situation: CheckContext) -> St
 
 def _judge(place: StoragePlace, need: float, reserve: int, planned_s: float | None) -> Iterator[CheckResult]:
     if place.trouble is not None:
-        yield make_result(CODES, place.trouble, place.name, folder=place.root, reserve=brief_size(reserve))
+        yield make_result(CODES, place.trouble, place.name, folder=place.root, reserve=in_each(size, reserve))
         return
     lasts_s = _room_of(place, reserve) / need
     measured = {"free_bytes": place.free, "lasts_s": round(lasts_s), "write_bps": place.bps and round(place.bps)}
-    facts: dict[str, object] = {"folder": place.root, "free": brief_size(place.free), "need": brief_rate(need * 8)}
+    facts: dict[str, object] = {
+        "folder": place.root,
+        "free": in_each(size, place.free),
+        "need": in_each(rate, need * 8),
+    }
     troubles = []
     if place.kind in FAT and (planned_s is None or planned_s * need > FAT_BYTES):
-        lasts = brief_duration(FAT_BYTES / need)
+        lasts = in_each(span, FAT_BYTES / need)
         troubles.append(make_result(CODES, "fat", place.name, measured, lasts=lasts, **facts))
     if place.bps is not None and place.bps < ENOUGH * need * 8:
         code = "slow" if place.bps >= LEAST * need * 8 else "too-slow"
-        troubles.append(make_result(CODES, code, place.name, measured, speed=brief_rate(place.bps), **facts))
+        troubles.append(make_result(CODES, code, place.name, measured, speed=in_each(rate, place.bps), **facts))
     if place.is_open:
         troubles.append(make_result(CODES, "open", place.name, measured, **facts))
-    yield from troubles or [make_result(CODES, "ok", place.name, measured, lasts=brief_duration(lasts_s), **facts)]
+    yield from troubles or [make_result(CODES, "ok", place.name, measured, lasts=in_each(span, lasts_s), **facts)]
 
 
 def _room_of(place: StoragePlace, reserve: int) -> int:
@@ -173,16 +177,16 @@ def _room(places: Sequence[StoragePlace], need: float, reserve: int, situation: 
     else:
         lasts_s = sum(rooms)
     measured = {"lasts_s": round(lasts_s), "planned_s": situation.asked.duration_s}
-    lasts = brief_duration(lasts_s)
+    lasts = in_each(span, lasts_s)
     if situation.asked.duration_s is None:
         if lasts_s < LITTLE_S:
             yield make_result(CODES, "little", NAME, measured, lasts=lasts)
     elif lasts_s < situation.asked.duration_s:
         yield make_result(
-            CODES, "short", NAME, measured, lasts=lasts, planned=brief_duration(situation.asked.duration_s)
+            CODES, "short", NAME, measured, lasts=lasts, planned=in_each(span, situation.asked.duration_s)
         )
     elif rooms[0] < situation.asked.duration_s:
-        facts = {"folder": first.root, "lasts": brief_duration(rooms[0]), "next": others[0].root}
+        facts = {"folder": first.root, "lasts": in_each(span, rooms[0]), "next": others[0].root}
         yield make_result(CODES, "goes-on", NAME, measured, **facts)
 
 

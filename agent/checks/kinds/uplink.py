@@ -9,7 +9,7 @@ from agent.checks.kinds.internet import is_local, network_result, targets_of
 from agent.checks.uplink_verdict import NAME, fitting, judge, need_of
 from config.errors import LiputError
 from config.locale.lookup import LocalizedText, words
-from config.settings.quantities import brief_rate, brief_size
+from config.locale.number_format import in_each, rate, size
 from config.settings.secrets import StreamTarget
 from devices.uplink.connecting import Cancelled, NetworkError
 from devices.uplink.connection import parse_server
@@ -57,7 +57,7 @@ def _measure(situation: CheckContext) -> Iterable[CheckResult]:
     settings = situation.settings.check
     if not settings.server:
         return [make_result(CODES, "no-server", NAME)]
-    server, most = parse_server(settings.server), brief_size(settings.most_data)
+    server, most = parse_server(settings.server), in_each(size, settings.most_data)
     if settings.public and not situation.public:
         return [make_result(CODES, "consent", NAME, where=server.where, most=most)]
     facts = {"most": most, "streams": settings.streams, "where": server.where}
@@ -65,8 +65,8 @@ def _measure(situation: CheckContext) -> Iterable[CheckResult]:
 
     def told(phase: str, share: float, rate_bps: float | None) -> None:
         if phase != "reach":  # the notice of the cost stays until then
-            rate = brief_rate(rate_bps) if rate_bps is not None else ""
-            situation.tell(share, WORDS[f"phase-{phase}"].filled({"rate": rate, "most": most}))
+            said = "" if rate_bps is None else in_each(rate, rate_bps)
+            situation.tell(share, WORDS[f"phase-{phase}"].filled({"rate": said, "most": most}))
 
     budget = UplinkBudget(streams=settings.streams, most_bytes=settings.most_data)
     try:
@@ -96,8 +96,8 @@ def _test_streams(situation: CheckContext) -> Iterator[CheckResult]:
     count = sum(test is not None for test in tests.values())
     if count:
         _, video_bps = situation.settings.video.stream_range(situation.profile)
-        size = round((video_bps + situation.profile.audio_bitrate) / 8 * PUSH_S)
-        before = WORDS["pushes-before"].filled({"size": brief_size(size), "count": count})
+        pushed_bytes = (video_bps + situation.profile.audio_bitrate) / 8 * PUSH_S
+        before = WORDS["pushes-before"].filled({"size": in_each(size, pushed_bytes), "count": count})
         situation.tell(0.0, before, notice=True)
     for name, test in tests.items():
         if situation.stop.is_set():
@@ -138,7 +138,9 @@ def _judge_trial(name: str, trial: StreamTest, rate_bps: int) -> CheckResult:
         trial.backlog_s > _FELL_BEHIND_S or trial.status.dropped or trial.status.reason == DestinationFault.TOO_SLOW
     )
     code = "not-carried" if fell_behind and delivered_bps < _LIVE_RATE * rate_bps else "carried"
-    return make_result(CODES, code, name, measured, rate=brief_rate(rate_bps), delivered=brief_rate(delivered_bps))
+    return make_result(
+        CODES, code, name, measured, rate=in_each(rate, rate_bps), delivered=in_each(rate, delivered_bps)
+    )
 
 
 CHECKS = [Check(NAME, WORDS["uplink"], look, CODES, place=100, alone=True, quick=False, longest_s=25.0)]

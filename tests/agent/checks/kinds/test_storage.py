@@ -12,7 +12,6 @@ import pytest
 from agent.checks.check import CheckResult, CheckVerdict
 from agent.checks.kinds import storage
 from agent.checks.kinds.storage import FAT_BYTES, NAME, look
-from config.settings.quantities import brief_size
 from config.settings.schema import ArchiveSettings, Settings, StorageSettings
 from recorder.disk import mounts
 from recorder.disk.archive_folder import MountMemory
@@ -67,7 +66,8 @@ def test_a_folder_that_cannot_be_or_is_full_is_told(tmp_path: Path) -> None:
     assert (result.code, result.verdict) == ("unwritable", CheckVerdict.FAILURE)
     (result,) = found(settings(tmp_path), reserve=2**60)
     assert result.code == "full"
-    assert brief_size(2**60) in result.reason.english
+    assert "1,152,921.5 TB" in result.reason.english
+    assert "1.152.921,5 TB" in result.reason.indonesian
 
 
 def test_a_disk_that_is_not_mounted_is_told(tmp_path: Path) -> None:

@@ -48,9 +48,9 @@ def test_a_fast_network_is_enough_and_what_it_costs_is_told_before(tmp_path: Pat
     assert float(str(result.measured["moved_bytes"])) < 3_000_000
     assert result.measured["need_bps"] == round((4_500_000 + 128_000) * 1.1 + 3_800_000)
     assert told[0].notice, "it can be read before, wherever it is shown"
-    assert told[0].doing.english == f"will use up to 2.00 MB of data, 6 connections to {HOST}:{speed.port}"
+    assert told[0].doing.english == f"will use up to 2.0 MB of data, 6 connections to {HOST}:{speed.port}"
     assert told[-1].doing.english.startswith("receiving ")
-    assert all("2.00 MB of data" in progress.doing.english for progress in told)
+    assert all("2.0 MB of data" in progress.doing.english for progress in told)
 
 
 def test_nothing_is_measured_where_that_is_switched_off_or_would_disturb(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_public_server_is_asked_only_where_somebody_agrees(tmp_path: Path, spe
     settings = measured_by(speed.address, "public = true")
     found, told = looked(look, streamed(tmp_path, settings))
     assert found["uplink"].code == "consent"
-    assert "2.00 MB" in found["uplink"].reason.english
+    assert "2.0 MB" in found["uplink"].reason.english
     assert told == []
     assert codes(look, streamed(tmp_path, settings, 'youtube = "k"', public=True))["uplink"] == "ok"
 
