@@ -1,5 +1,6 @@
 """The daemon's part `preview`: shows the room's devices while a page wants it and nothing else wants them."""
 
+import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -106,7 +107,7 @@ class RoomPreview:
             # No archive is needed: a full or missing disk hides no picture.
             asked = replace(self._asked, archive=runtime_directory.runtime_folder(make=True), reserve=0)
             spec = make_spec(asked, self._settings.file, arm_only=True)
-            spec = replace(spec, folder=Path("/"), preview=True)
+            spec = replace(spec, folder=Path("/"), preview=os.getpid())
             self._running = SpawnedRecorder(spec, (launch_child(spec.folder), ""))
             self._running.ready()
         except (LiputError, OSError) as error:

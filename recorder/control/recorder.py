@@ -56,7 +56,6 @@ class Recorder:
         self._planned = planned
         self._spec = msgspec.structs.replace(spec, asked=planned.again)
         self._spec_lock = threading.Lock()
-        self._parent = os.getppid()  # a preview ends with it
         self._clock = clock
         info = runtime_directory.new_recorder_info(planned.plan.title, planned.plan.archives[0].root, clock.now())
         self._info = msgspec.structs.replace(info, replaces=spec.replaces)
@@ -64,7 +63,7 @@ class Recorder:
         self._claims = DeviceClaims(claim)
         self._claim(planned)
         self._folder = runtime_directory.make_recorder_folder(
-            self._info, encode_spec_for_disk(self._spec), is_preview=spec.preview
+            self._info, encode_spec_for_disk(self._spec), is_preview=bool(spec.preview)
         )
         try:
             redirect_output(self._folder.log)
@@ -164,7 +163,7 @@ class Recorder:
             except queue.Empty:
                 rotate_log(self._folder.log)
                 self._folder.beat()
-                if self._spec.preview and os.getppid() != self._parent:
+                if self._spec.preview and os.getppid() != self._spec.preview:
                     session.stop()
             else:
                 if asked == "over":

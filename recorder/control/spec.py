@@ -38,7 +38,9 @@ class RecorderSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The last valid text of the settings, "" without a file; used while the file is invalid."""
     folder: Path | None = None
     arm_only: bool = False  # whether the session waits for a start command
-    preview: bool = False  # whether it only shows devices: small, last in priority, until anything else wants them
+    preview: int | None = None
+    """The pid of the daemon for which it only shows devices: small, last in priority, until anything else wants them
+    or the daemon ends."""
     unsaved: tuple[str, ...] = ()
     replaces: str | None = None  # id of the killed recorder whose session is resumed
     plan: str | None = None  # id of the plan that started it, None for people

@@ -8,17 +8,19 @@ import time
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 
 from agent.sessions import room_preview as module
 from devices.host.child import ChildProcess
-from recorder.control.launch import launch_child
+from recorder.control.launch import MODULE, launch_child
 from recorder.control.spawn import SpawnedRecorder
 from recorder.control.spec import RecorderSpec
 from recorder.running.client import fetch_preview, preview_recorder, running_recorders
 from recorder.running.runtime_directory import without_preview
 from tests.support.hall import CAMERA
 from tests.support.previewed import Previewed
+from tests.support.processes import children, is_alive
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.server
@@ -121,26 +123,28 @@ def test_the_settings_can_do_without_it(tmp_path: Path) -> None:
 
 
 STARTER = """
-import sys, time
+import os, sys, time
 from pathlib import Path
-from recorder.control.launch import launch_child
+from recorder.control.launch import MODULE, launch_child
 from recorder.control.spawn import SpawnedRecorder
 from recorder.control.spec import RecorderSpec
 from recorder.session.request import SessionRequest
 asked = SessionRequest(title="Coba", videos=("synthetic",), audios=("synthetic",), archive=Path(sys.argv[1]))
-spec = RecorderSpec(asked=asked, folder=Path("/"), arm_only=True, preview=True)
-SpawnedRecorder(spec, (launch_child(Path("/")), "")).ready()
+spec = RecorderSpec(asked=asked, folder=Path("/"), arm_only=True, preview=os.getpid())
+recorder = SpawnedRecorder(spec, (launch_child(Path("/")), ""))
+print("begun", flush=True)
+recorder.ready()
 print("ready", flush=True)
 time.sleep(1000)
 """
 
 
-def test_it_ends_with_a_daemon_that_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("when", ["begun", "ready"])
+def test_it_ends_with_a_daemon_that_is_killed(tmp_path: Path, when: str) -> None:
     words = [sys.executable, "-c", STARTER, str(tmp_path / "arsip")]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as starter:
         assert starter.stdout is not None
-        assert starter.stdout.readline() == "ready\n"
-        found = preview_recorder()
-        assert found is not None
+        assert any(line.strip() == when for line in starter.stdout)
+        (recorder,) = children(MODULE, psutil.Process(starter.pid))
         starter.kill()
-    wait_for(lambda: not found.info.is_alive)
+    wait_for(lambda: not is_alive(recorder))

@@ -59,7 +59,7 @@ def test_a_black_picture_is_not_ready_and_people_get_one_screen_in_their_languag
     done = liput(room.home, "rehearse", "--video", film, "--for", "1s")
     assert done.returncode == 1
     lines = done.stdout.splitlines()
-    assert lines[0].startswith("OK Rekaman: Utuh: 1.0 detik")
+    assert lines[0].startswith("OK Rekaman: Utuh: 1,0 detik")
     assert [line for line in lines if "Gambarnya hitam" in line]
     assert lines[-1].startswith("BELUM SIAP")
     assert len(lines) < 24
