@@ -74,21 +74,18 @@ class RoomPreview:
             self._end()
 
     def _look(self) -> None:
-        if self._running is not None and self._running.wait(0.0):  # it gave way to a session
-            self._end()
+        # Nothing else is looked at while nobody wants it.
+        is_wanted = self._clock.now_ns() < self._wanted_until_ns and self._is_allowed()
+        if self._running is not None and (self._running.wait(0.0) or self._is_opened_elsewhere()):
+            self._end()  # it gave way to a session, or gives way to another program
             self._pause(AGAIN_S)
+        elif not is_wanted:
+            self._end()
         elif self._is_plugged_anew():
             self._end()
             self._pause(0.0)
-        is_wanted = self._clock.now_ns() < self._wanted_until_ns and self._is_allowed()
-        if self._running is None:
-            if is_wanted and self._clock.now_ns() >= self._next_ns:
-                self._start()
-        elif not is_wanted:
-            self._end()
-        elif self._is_opened_elsewhere():
-            self._end()
-            self._pause(AGAIN_S)
+        if is_wanted and self._running is None and self._clock.now_ns() >= self._next_ns:
+            self._start()
 
     def _is_plugged_anew(self) -> bool:
         """Return whether a device came or went since the last call."""

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+from contextlib import suppress
 from pathlib import Path
 
 LIPUT_COMMAND = "liput"
@@ -27,6 +28,12 @@ def _stat(pid: int) -> list[str]:
         return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:
         return []
+
+
+def take_command(command: str) -> None:
+    """Let `fuser` and the like show this process as `command`, where the system allows it."""
+    with suppress(OSError):
+        Path("/proc/self/comm").write_text(command)
 
 
 def command_of(pid: int) -> str:

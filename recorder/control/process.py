@@ -14,10 +14,9 @@ import resource
 import signal
 import sys
 import traceback
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 # numpy's BLAS starts a thread per core at import, which nothing here uses.
@@ -34,7 +33,7 @@ from devices.health.log_writer import open_health_log
 from devices.host.clock import Clock, SystemClock
 from devices.host.heap import share_heap
 from devices.host.priority import ProcessPriority, ensure_niceness, request_priority
-from devices.host.process import LIPUT_COMMAND, PREVIEW_COMMAND
+from devices.host.process import LIPUT_COMMAND, PREVIEW_COMMAND, take_command
 from recorder.control.launch import SPARE_VARIABLE, UNIT_ARGUMENT
 from recorder.control.spec import LARGEST_SPEC_BYTES, Handshake, RecorderSpec, decode_spec, take_environment
 from recorder.running.access import our_umask
@@ -59,8 +58,7 @@ def main() -> int:
     handshake = Handshake()
     inbox: MainThreadInbox = queue.SimpleQueue()
     handle_signals(inbox)
-    with suppress(OSError):
-        Path("/proc/self/comm").write_text(LIPUT_COMMAND)  # `fuser` and the like show it for an open camera
+    take_command(LIPUT_COMMAND)
     standing = request_priority()  # threads inherit it
     faulthandler.enable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # keys are in this process's memory
@@ -114,8 +112,7 @@ def _record(
     if spec.preview:
         settings = preview_settings(settings)
         ensure_niceness(PREVIEW_NICE)
-        with suppress(OSError):
-            Path("/proc/self/comm").write_text(PREVIEW_COMMAND)
+        take_command(PREVIEW_COMMAND)
     spec = msgspec.structs.replace(spec, settings_text=settings.text)  # for a recorder that resumes
     with ExitStack() as stack:
         stack.enter_context(preview_lock() if spec.preview else without_preview())

@@ -40,7 +40,7 @@ import msgspec
 from config.errors import DeviceError, LiputError, StorageError
 from config.files import PrepareFile, json_text, read_json, replace_file, with_mode
 from devices.host.clock import boot_id
-from devices.host.process import process_started
+from devices.host.process import PREVIEW_COMMAND, command_of, process_started
 from recorder.model.names import session_in_name, utf8_safe
 from recorder.running.access import (
     PRIVATE_FILE,
@@ -359,7 +359,9 @@ def without_preview() -> Iterator[None]:
             if _try_share(descriptor, 0.0):
                 break
             with contextlib.suppress(ValueError, ProcessLookupError):  # it is just beginning, or has just ended
-                os.kill(int(os.pread(descriptor, 20, 0)), number)
+                pid = int(os.pread(descriptor, 20, 0))
+                if command_of(pid) == PREVIEW_COMMAND:  # a former preview's number may be another process's now
+                    os.kill(pid, number)
             _try_share(descriptor, GIVES_WAY_S)
         yield
     finally:
@@ -383,7 +385,7 @@ def _try_share(descriptor: int, timeout_s: float) -> bool:
         except BlockingIOError:
             if time.monotonic() >= deadline_s:
                 return False
-            time.sleep(0.02)
+            time.sleep(0.02)  # flock has no timeout
         except OSError:
             return True
         else:

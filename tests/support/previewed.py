@@ -1,5 +1,6 @@
 """The daemon's preview of the devices, in this process, with a real recorder."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +34,7 @@ class Previewed:
 
     def there(self) -> list[Device]:
         """Implement Plugged."""
-        return self.plugged
+        return list(self.plugged)
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -44,6 +45,13 @@ class Previewed:
         finally:
             assert parts.stop() == []
         assert preview_recorder() is None
+
+    def stays_hidden(self, seconds: float) -> None:
+        """Wish for it in vain, in real time: the part looks by the clock."""
+        until_s = time.monotonic() + seconds
+        while time.monotonic() < until_s:
+            assert self.part.want() is None
+            time.sleep(0.05)
 
     def shown(self) -> RunningRecorder:
         """Wish for it until the devices are open."""

@@ -54,16 +54,13 @@ def test_a_session_gets_the_devices_and_gives_them_back(tmp_path: Path) -> None:
         session = SpawnedRecorder(RecorderSpec(asked=asked, folder=Path("/"), arm_only=True))
         session.ready()
         assert preview_recorder() is None
-        until_s = time.monotonic() + 4 * module.AGAIN_S
-        while time.monotonic() < until_s:
-            assert room.part.want() is None
-            time.sleep(0.05)
+        room.stays_hidden(4 * module.AGAIN_S)
         session.terminate()
         assert session.wait(10)
         assert room.shown().info.id != first
 
 
-def test_other_users_of_devices_wait_a_second_at_most(tmp_path: Path) -> None:
+def test_other_users_of_devices_end_it_in_order(tmp_path: Path) -> None:
     room = Previewed(tmp_path)
     with room.running():
         found = room.shown()
@@ -116,16 +113,13 @@ def test_one_that_cannot_begin_waits_for_a_device(tmp_path: Path, monkeypatch: p
 def test_the_settings_can_do_without_it(tmp_path: Path) -> None:
     room = Previewed(tmp_path, settings="[web]\npreview = false\n")
     with room.running():
-        until_s = time.monotonic() + 2
-        while time.monotonic() < until_s:
-            assert room.part.want() is None
-            time.sleep(0.05)
+        room.stays_hidden(2)
 
 
 STARTER = """
 import os, sys, time
 from pathlib import Path
-from recorder.control.launch import MODULE, launch_child
+from recorder.control.launch import launch_child
 from recorder.control.spawn import SpawnedRecorder
 from recorder.control.spec import RecorderSpec
 from recorder.session.request import SessionRequest
