@@ -319,7 +319,7 @@ def test_a_track_that_fails_ends_the_session_and_what_it_has_recorded_is_sealed(
     failed, other = (audio, video) if track is Track.AUDIO else (video, audio)
     # 19 pictures of 1/15 s, or 59 blocks of 1024 samples; but for 0.5 s that the encoder has looked ahead at.
     assert 0.76 <= failed <= 1.27
-    assert 1.2 < other < 5
+    assert 1.2 < other < 30, "of the 60 s that were asked for: the other track runs ahead for as long as threads wait"
     (failed_by,) = [event.message for event in room.events if event.kind == "session-failed"]
     assert re.fullmatch(f"the {track} track failed: {WORDS}", failed_by)
     assert "session-failed: session" in result.degraded
