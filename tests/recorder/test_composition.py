@@ -75,7 +75,7 @@ plan = plan_session(asked, Settings(slides=slides, report=report), SystemClock()
 session = Session(plan, clock=SystemClock(), listener=events.append)
 session.start()
 result = session.run()
-assert result.state == "sealed" and result.frames > 10, result
+assert result.state == "sealed" and result.frames > 5, result
 folder = Path(result.package)
 assert edit_package(folder, {"title": "Rapat Senat"}, by=None, reason="", now=datetime.now(UTC))
 assert verify_package(folder) == []
