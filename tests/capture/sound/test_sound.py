@@ -308,7 +308,7 @@ def test_each_tone_arrives_in_its_channel_with_its_time(pulse: PulseMicrophone) 
         source.open()
         blocks_of(source, 1)
         blocks = blocks_of(source, 1)
-        assert loudest(blocks) == [440, 880]
+        assert loudest(blocks) == pytest.approx([440, 880], abs=5), "a starved sound server leaves a gap"
         assert (str(blocks[0].samples.dtype), source.channels, source.overflows) == ("int16", 2, 0)
         assert {block.samples.shape for block in blocks} == {(960, 2)}
         stamps = np.array([block.timestamp_ns for block in blocks]) / 1e9
