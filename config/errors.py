@@ -9,7 +9,8 @@ type ErrorCause = Literal[
     "full", "unwritable", "read-only", "not-mounted", "vanished", "stalled", "package-busy", "damaged",
     "speakers", "no-title", "not-begun", "not-ready", "ended", "recording", "not-recording", "killed", "broke-off",
     "layout", "several", "stream-there", "elsewhere", "by-it", "other-address", "session-runs", "path", "name",
-    "backwards", "no-time", "past", "too-long", "closed", "token", "too-many",
+    "backwards", "no-time", "past", "too-long", "closed", "token", "too-many", "too-large", "paper",
+    "number-taken", "step-order",
 ]  # fmt: skip
 """The cause of an error, for programs; config/locale/errors.json has its sentence for people."""
 

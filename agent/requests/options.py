@@ -47,7 +47,9 @@ class RequestContext:
         """As `when`, for a moment in the past; now without one."""
         moment = self.when(option, text) or self.now
         if moment > self.now:
-            raise UsageError(f"{option} {text!r} is still to come: {moment:%Y-%m-%d %H:%M}", hint="Check the date.")
+            raise UsageError(
+                f"{option} {text!r} is still to come: {moment:%Y-%m-%d %H:%M}", hint="Check the date.", why="step-order"
+            )
         return moment
 
     def day(self, option: str, text: str | None) -> date | None:
@@ -124,7 +126,7 @@ def given_fields(context: RequestContext, given: Mapping[str, Any]) -> dict[str,
 def check_times(request: Request) -> None:
     """Refuse a request with impossible times; raises UsageError."""
     if request.starts_at and request.ends_at and request.ends_at <= request.starts_at:
-        raise UsageError("the event ends before it begins", hint="Check --starts and --ends.")
+        raise UsageError("the event ends before it begins", hint="Check --starts and --ends.", why="backwards")
     noted = [("passed on", each.at) for each in request.dispositions]
     if request.receipt:
         noted.append(("accepted", request.receipt.at))
@@ -133,6 +135,7 @@ def check_times(request: Request) -> None:
             raise UsageError(
                 f"the letter was {what} {at:%Y-%m-%d %H:%M}, before its arrival ({request.received_at:%Y-%m-%d %H:%M})",
                 hint="Check --at; `liput request edit --received WHEN` corrects the arrival.",
+                why="step-order",
             )
     passed_on = min((each.at for each in request.dispositions), default=None)
     if request.receipt and passed_on and request.receipt.at > passed_on:
@@ -140,4 +143,5 @@ def check_times(request: Request) -> None:
             f"the letter was accepted {request.receipt.at:%Y-%m-%d %H:%M}, after it was passed on"
             f" ({passed_on:%Y-%m-%d %H:%M})",
             hint="Check --at; `liput request edit --clear receipt` clears the time.",
+            why="step-order",
         )

@@ -89,13 +89,20 @@ def dispose_command(
         return
     dossier = context.dossiers.find(key)
     papers = [read_paper(path, context.settings.request.largest_letter) for path in sheets]
-    given = Disposition(
-        giver=giver or "", to=to or "", instruction=checked_text("instruction", instruction), by=checked_text("by", by),
-        at=context.past("--at", at), noted_at=context.now,
+    words = Disposition(
+        giver=giver or "", to=to or "", instruction=instruction, by=by, at=context.past("--at", at),
+        noted_at=context.now,
     )  # fmt: skip
-    request = dossier.change(lambda request: _with_disposition(request, given, papers, dossier, context))
+    request = pass_on(dossier, words, papers, context)
     last = request.dispositions[-1]
     print_answer(dossier, request, context, f"{request.id}: {last.giver} -> {last.to}", as_json=as_json)
+
+
+def pass_on(dossier: Dossier, given: Disposition, papers: list[Paper], context: RequestContext) -> Request:
+    """Pass a request on; without a giver or a receiver those of the chain. Raises UsageError, DossierError."""
+    instruction, by = checked_text("instruction", given.instruction), checked_text("by", given.by)
+    given = msgspec.structs.replace(given, instruction=instruction, by=by)
+    return dossier.change(lambda request: _with_disposition(request, given, papers, dossier, context))
 
 
 def _with_disposition(
@@ -119,6 +126,7 @@ def _with_disposition(
         raise UsageError(
             f"{given.at:%Y-%m-%d %H:%M} is before the disposition to {last.to} ({last.at:%Y-%m-%d %H:%M})",
             hint="Check --at; --withdraw takes the last disposition back.",
+            why="step-order",
         )
     given = msgspec.structs.replace(given, giver=giver, to=to)
     changed = msgspec.structs.replace(request, dispositions=(*request.dispositions, given))
@@ -196,5 +204,5 @@ def _changed(what: str, before: tuple[str, ...], more: tuple[str, ...], less: tu
 def _open_request(request: Request) -> Request:
     """Return the request if it is open; raises UsageError otherwise."""
     if request.state is not RequestState.OPEN:
-        raise UsageError(f"{request.id} is {request.state}", hint="`liput request reopen` reopens it.")
+        raise UsageError(f"{request.id} is {request.state}", hint="`liput request reopen` reopens it.", why="closed")
     return request

@@ -30,13 +30,17 @@ class ComingStep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """A plan as `--json` prints it; `changed` names the fields of a calendar's plan that were edited by hand."""
+    """A plan as `--json` prints it.
+
+    `changed` names the fields of a calendar's plan that were edited by hand, `overlaps` the plans at the same time.
+    """
 
     plan: Plan
     status: str
     changed: tuple[str, ...] = ()
     done: PlanRecord | None = None
     coming: tuple[ComingStep, ...] = ()
+    overlaps: tuple[str, ...] = ()
 
 
 def coming_steps(plan: Plan, done: PlanRecord, rules: ScheduleSettings, now: datetime) -> tuple[ComingStep, ...]:
@@ -67,8 +71,8 @@ def _all_steps(plan: Plan, done: PlanRecord, rules: ScheduleSettings) -> Iterato
 
 
 def plan_documents(plans: Iterable[Plan], desk: Planner) -> list[PlanDocument]:
-    """Return plans with their status, past and coming steps. Raises StateError."""
-    ledger = plan_record_store().read()
+    """Return plans with their status, past and coming steps, and their overlaps. Raises StateError."""
+    ledger, others = plan_record_store().read(), desk.plans.read()
     records = [(plan, record_of(plan, ledger)) for plan in plans]
     return [
         PlanDocument(
@@ -77,6 +81,7 @@ def plan_documents(plans: Iterable[Plan], desk: Planner) -> list[PlanDocument]:
             changed=edited_fields(plan),
             done=ledger.get(plan.id),
             coming=coming_steps(plan, done, desk.settings.schedule, desk.now),
+            overlaps=tuple(other.title for other in others if plan.overlaps(other)),
         )
         for plan, done in records
     ]
@@ -123,6 +128,7 @@ def text_lines(found: PlanDocument, zone: tzinfo) -> Iterator[str]:
         "room": one_line(plan.room),
         "mode": str(plan.mode),
         "status": found.status,
+        "overlaps": ", ".join(map(one_line, found.overlaps)),
         "request": plan.request or "",
         "pictures": ", ".join(plan.videos),
         "sound": ", ".join(plan.audios),

@@ -17,7 +17,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent.web.http.endpoint import ApiCall, Endpoint
 from agent.web.http.limits import (
-    LONGEST_BODY,
     LONGEST_HEAD,
     MOST_ADDRESSES,
     MOST_SOCKETS,
@@ -25,6 +24,7 @@ from agent.web.http.limits import (
     REQUESTS_PER_S,
     Client,
     is_loopback,
+    longest_body,
     plain_address,
 )
 from agent.web.http.responses import HttpRefusal, error_response
@@ -192,7 +192,7 @@ class Guard:
             await _refuse(refused, scope, receive, send)
             return
         if scope["type"] == "http":
-            await self._app(scope, _bounded(receive), send)
+            await self._app(scope, _bounded(receive, scope["path"]), send)
             return
         self._sockets[asked.is_near] += 1
         try:
@@ -232,8 +232,8 @@ class Guard:
         if asked.is_socket and self._sockets[asked.is_near] >= MOST_SOCKETS:
             raise HttpRefusal(429, f"{MOST_SOCKETS} pages are open already", hint="close one of them", why="too-many")
         length = asked.headers.get("content-length", "")
-        if length.isdecimal() and int(length) > LONGEST_BODY:
-            raise HttpRefusal(413, f"a request has {LONGEST_BODY} bytes at most", headers={"connection": "close"})
+        if length.isdecimal() and int(length) > longest_body(asked.scope["path"]):
+            raise _too_large(asked.scope["path"])
 
     def _check_origin(self, asked: "_RequestHead") -> None:
         hosts, origins = asked.headers.getlist("host"), asked.headers.getlist("origin")
@@ -311,7 +311,12 @@ def _with_headers(send: Send) -> Send:
     return sending
 
 
-def _bounded(receive: Receive) -> Receive:
+def _too_large(path: str) -> HttpRefusal:
+    said = f"a request has {longest_body(path)} bytes at most"
+    return HttpRefusal(413, said, why="too-large", headers={"connection": "close"})
+
+
+def _bounded(receive: Receive, path: str) -> Receive:
     """Return a `receive` that raises HttpRefusal for too long a body."""
     taken = 0
 
@@ -319,8 +324,8 @@ def _bounded(receive: Receive) -> Receive:
         nonlocal taken
         message = await receive()
         taken += len(message.get("body", b""))
-        if taken > LONGEST_BODY:
-            raise HttpRefusal(413, f"a request has {LONGEST_BODY} bytes at most", headers={"connection": "close"})
+        if taken > longest_body(path):
+            raise _too_large(path)
         return message
 
     return receiving

@@ -9,7 +9,7 @@ from typing import Any
 
 from devices.uplink.tcp_info import owner_of_peer
 
-LONGEST_BODY = 64 * 1024
+LONGEST_BODY, LONGEST_PAPERS = 64 * 1024, 32 * 2**20  # bytes of a request; those with papers, which are base64
 LONGEST_HEAD = 16 * 1024
 REQUESTS_AT_ONCE, REQUESTS_PER_S = 300.0, 60.0  # a page loads a dozen files; people may share an address
 MOST_ADDRESSES = 1024  # addresses counted; the one silent for longest is forgotten
@@ -28,6 +28,11 @@ type Client = tuple[str, int]  # address and port
 def plain_address(address: str) -> str:
     """Return an IPv4 address without the prefix of IPv6 sockets (::ffff:192.168.1.5)."""
     return address.removeprefix("::ffff:") if "." in address else address
+
+
+def longest_body(path: str) -> int:
+    """Return the largest body of a request, in bytes."""
+    return LONGEST_PAPERS if path.startswith("/api/v1/requests") else LONGEST_BODY
 
 
 def is_loopback(address: str) -> bool:

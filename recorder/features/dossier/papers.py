@@ -34,8 +34,12 @@ class Paper:
 
 def read_paper(path: Path, largest: int) -> Paper:
     """Return the paper at `path`, at most `largest` bytes; raises DossierError."""
-    content = _read(path, largest)
-    return Paper(content, _media_type(path, content), hashlib.sha256(content).hexdigest(), one_line(path.name))
+    return make_paper(path, _read(path, largest))
+
+
+def make_paper(path: Path | str, content: bytes) -> Paper:
+    """Return a paper of its content; `path` names it. Raises DossierError."""
+    return Paper(content, _media_type(path, content), hashlib.sha256(content).hexdigest(), one_line(Path(path).name))
 
 
 def _read(path: Path, largest: int) -> bytes:
@@ -55,15 +59,15 @@ def _read(path: Path, largest: int) -> bytes:
         raise DossierError(f"{path} cannot be read: {error.strerror}", hint="Check the name of the file.") from None
 
 
-def _media_type(path: Path, content: bytes) -> MediaType:
+def _media_type(path: Path | str, content: bytes) -> MediaType:
     if b"%PDF-" in content[:_PDF_BEGINS_WITHIN]:
         if b"%%EOF" not in content[-_PDF_ENDS_WITHIN:]:
-            raise DossierError(f"{path} is a PDF that is cut off", hint="Copy or scan it again.")
+            raise DossierError(f"{path} is a PDF that is cut off", hint="Copy or scan it again.", why="paper")
         return "application/pdf"
     return _picture_type(path, content)
 
 
-def _picture_type(path: Path, content: bytes) -> MediaType:
+def _picture_type(path: Path | str, content: bytes) -> MediaType:
     """Return the type of an image, decoded to prove that it is whole."""
     from PIL import Image, UnidentifiedImageError  # loading takes 50 ms
 
@@ -74,11 +78,13 @@ def _picture_type(path: Path, content: bytes) -> MediaType:
                 picture.load()
                 return _FORMATS[picture.format or ""]
     except UnidentifiedImageError:
-        raise DossierError(f"{path} is neither a PDF nor a JPEG nor a PNG", hint=_HINT) from None
+        raise DossierError(f"{path} is neither a PDF nor a JPEG nor a PNG", hint=_HINT, why="paper") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise DossierError(f"{path} is too large a picture", hint="Scan it at 150 to 300 dpi.") from None
+        raise DossierError(f"{path} is too large a picture", hint="Scan it at 150 to 300 dpi.", why="paper") from None
     except (OSError, SyntaxError, ValueError, KeyError) as error:
-        raise DossierError(f"{path} is a damaged picture: {error}", hint="Copy or scan it again.") from None
+        raise DossierError(
+            f"{path} is a damaged picture: {error}", hint="Copy or scan it again.", why="paper"
+        ) from None
 
 
 LETTER_FILE = re.compile(rf"{LETTERS}/[a-z]+-\d+\.(?:pdf|jpg|png)")

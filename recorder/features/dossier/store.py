@@ -314,6 +314,7 @@ class DossierStore:
                 raise UsageError(
                     f"the request {request.id} has the letter number {number} already",
                     hint="`liput request attach` adds papers to it; --force makes another request.",
+                    why="number-taken",
                 )
 
 

@@ -1,8 +1,9 @@
-// One request: who asked for what, and each step of the procedure against its standard time.
+// One request: its papers and recordings, each step of the procedure against its standard time, and the next one.
 
-import { ask, complain } from "./api.js";
+import { ask, complain, doing, once } from "./api.js";
 import { nameTab } from "./bar.js";
-import { el, fact, make, say } from "./dom.js";
+import { el, fact, make, onSubmit, say } from "./dom.js";
+import { chosenPapers, entries } from "./papers.js";
 import { moment, span, t } from "./texts.js";
 
 const BADGES = { met: "ok", late: "bad", due: "warn", waiting: "", dropped: "" };
@@ -16,7 +17,10 @@ function stepRow(step) {
     make("td", make(`span badge ${BADGES[step.state]}`, t(`step.state.${step.state}`)), make("p small", late || left)));
 }
 
-ask("GET", `/requests/${encodeURIComponent(id)}`).then((found) => {
+const base = `/requests/${encodeURIComponent(id)}`;
+const link = (href, text, properties = {}) => make("li", make("a", { href, ...properties }, text));
+
+function show(found) {
   const { request } = found;
   say(el("event"), request.event);
   nameTab(`${request.event} – Liput`);
@@ -25,6 +29,30 @@ ask("GET", `/requests/${encodeURIComponent(id)}`).then((found) => {
   el("facts").replaceChildren(...[fact("package.applicant", request.applicant), fact("requests.unit", request.unit), fact("package.letter", request.letter_number),
     fact("package.room", request.place), fact("requests.starts", moment(request.starts_at)), fact("requests.holder", found.holder)].filter(Boolean));
   el("record").href = `/?request=${encodeURIComponent(found.id)}`;
-  el("record").hidden = request.state !== "open";
+  el("schedule").href = `/schedule?request=${encodeURIComponent(found.id)}`;
+  el("commands").hidden = el("attach").hidden = request.state !== "open";
   el("steps").replaceChildren(...found.steps.map(stepRow));
-}, complain);
+  el("papers").replaceChildren(...request.letters.map(({ file, kind, name }) => link(`/api/v1${base}/papers/${file}`,
+    `${t(`requests.paper.${kind}`)}: ${name || file}`, { target: "_blank" })));
+  el("recordings").replaceChildren(...request.recordings.map(({ uuid, title, started_at: at }) =>
+    link(`/archive/${uuid}`, `${title}, ${moment(at)}`)));
+  say(el("no-papers"), request.letters.length ? "" : t("requests.papers.none"));
+  say(el("no-recordings"), request.recordings.length ? "" : t("requests.recordings.none"));
+  const { roles } = request.procedure;
+  const next = roles.slice(roles.indexOf(found.holder) + 1);
+  el("dispose").hidden = request.state !== "open" || !next.length;
+  el("to").replaceChildren(...next.map((role) => make("option", { value: role }, role)));
+}
+
+/** Do what a form asks for, and show the request as it is then. */
+const send = (form, action) => onSubmit(el(form), (button) => doing(button, async () => {
+  const papers = await chosenPapers(el(`${form}-papers`));
+  const found = await ask("POST", `${base}/${action}`, { ...entries(el(form)), papers }, once());
+  el(form).reset();
+  show(found);
+  el("event").focus();
+}));
+
+send("dispose", "dispositions");
+send("attach", "papers");
+ask("GET", base).then(show, complain);

@@ -1,7 +1,8 @@
-// The requests that are open, each with the step whose standard time runs.
+// The requests that are open, each with the step whose standard time runs; new ones are entered here.
 
-import { ask, complain } from "./api.js";
-import { el, fact, make, say } from "./dom.js";
+import { ask, complain, doing, once } from "./api.js";
+import { el, fact, make, onSubmit, say } from "./dom.js";
+import { chosenPapers, entries } from "./papers.js";
 import { moment, span, t } from "./texts.js";
 
 function time(found) {
@@ -19,3 +20,9 @@ ask("GET", "/requests").then(({ requests: found }) => {
   say(el("nothing"), found.length ? "" : t("requests.none"));
   el("requests").replaceChildren(...found.map(card));
 }, complain);
+
+onSubmit(el("enter"), (button) => doing(button, async () => {
+  const papers = await chosenPapers(el("new-papers"));
+  const { id } = await ask("POST", "/requests", { ...entries(el("enter")), papers }, once());
+  location.href = `/requests/${encodeURIComponent(id)}`;
+}));

@@ -28,7 +28,8 @@ from recorder.package.metadata import Package
 from tests.agent.web.page.conftest import Here
 from tests.support import archives, command, web
 from tests.support import browser as browsers
-from tests.support.browser import say, tab_to
+from tests.support.browser import Visit, say, tab_to
+from tests.support.dossiers import PDF, picture
 from tests.support.room import Room
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -126,16 +127,43 @@ def test_a_check_is_run_and_what_people_saw_themselves_counts(chromium: Browser,
         assert say("check.part.tripod") in (page.locator("#fine").text_content() or "")
 
 
-def test_a_request_leads_to_the_recording_for_it(here: Here, room: Room) -> None:
-    room.configure(f'[general]\nroom = "Aula"\n[request]\npath = "{room.home}/dosir"\n')
-    words = ("--event", "Seminar Nasional", "--unit", "Fakultas Teknik", "--received", "kemarin 08:10")
-    request = run(room, "request", "new", *words)
+def test_a_request_is_entered_and_passed_on_and_leads_to_its_plan_and_recording(here: Here, room: Room) -> None:
+    room.configure(f'{OFFICE}[request]\npath = "{room.home}/dosir"\n', 'kampus = "abcd-1234"\n')
     page = here.open("/requests")
-    expect(page.locator("#requests li")).to_contain_text("Fakultas Teknik")
-    page.get_by_role("link", name="Seminar Nasional").click()
+    for key, text in {"package.event": "Seminar Nasional", "requests.unit": "Fakultas Teknik"}.items():
+        page.get_by_label(say(key), exact=True).fill(text)
+    for key, hour in {"requests.starts": "09:00", "requests.ends": "11:00"}.items():
+        page.get_by_label(say(key), exact=True).fill(f"{TOMORROW}T{hour}")
+    letter = page.get_by_label(say("requests.letter"))
+    letter.set_input_files({"name": "surat.pdf", "mimeType": "application/pdf", "buffer": b"no letter"})
+    page.get_by_role("button", name=say("requests.enter.save"), exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("Surat harus berupa PDF")
+    letter.set_input_files({"name": "surat.pdf", "mimeType": "application/pdf", "buffer": PDF})
+    page.get_by_role("button", name=say("requests.enter.save"), exact=True).click()
     expect(page.locator("#steps tr")).to_have_count(6)
     expect(page.locator("#steps tr").nth(1)).to_contain_text(say("step.dispose", to="Kepala BPKH"))
     expect(page.locator("#steps tr").nth(1)).to_contain_text(say("step.state.waiting"))
+    (address,) = (one.get_attribute("href") for one in page.locator("#papers a").all())
+    assert page.request.get(f"{here.served.origin}{address}").body() == PDF
+    page.get_by_label(say("requests.instruction")).fill("Tindak lanjuti")
+    page.get_by_label(say("requests.sheet")).set_input_files(
+        {"name": "lembar.jpg", "mimeType": "image/jpeg", "buffer": picture()}
+    )
+    page.get_by_role("button", name=say("requests.dispose"), exact=True).click()
+    expect(page.locator("#papers")).to_contain_text("lembar.jpg")
+    (request,) = run(room, "request", "list")
+    found = run(room, "request", "show", request["id"])["request"]
+    assert [(one["to"], one["instruction"]) for one in found["dispositions"]] == [("Kepala BPKH", "Tindak lanjuti")]
+    browsers.has_no_violation(page)
+    page.get_by_role("link", name=say("requests.schedule")).click()
+    expect(page.get_by_label(say("schedule.starts"), exact=True)).to_have_value("09:00")
+    page.get_by_role("button", name=say("schedule.add"), exact=True).click()
+    expect(row(page, "Seminar Nasional")).to_contain_text("09.00\N{EN DASH}11.00 WITA")
+    assert [one["plan"]["request"] for one in run(room, "schedule", "list")] == [request["id"]]
+    here.complaints.clear()  # a browser notes that a letter was refused
+    page = here.open("/requests")
+    expect(page.locator("#requests li")).to_contain_text("Fakultas Teknik")
+    page.get_by_role("link", name="Seminar Nasional").click()
     page.get_by_role("link", name=say("requests.record")).click()
     expect(page.get_by_label(say("start.request"))).to_have_value(str(request["id"]))
     expect(page.get_by_label(say("start.title"))).to_have_value("Seminar Nasional")
@@ -239,6 +267,10 @@ def row(page: Page, title: str) -> Locator:
     return page.locator("#days li").filter(has_text=title).filter(has=page.get_by_role("button"))
 
 
+def of_plan(page: Page, title: str, key: str) -> Locator:
+    return row(page, title).get_by_role("button", name=f"{say(key)}: {title}")
+
+
 def test_a_session_is_planned_and_removed_with_the_keyboard_and_a_browser_elsewhere_agrees(
     chromium: Browser, here: Here, room: Room
 ) -> None:
@@ -271,6 +303,45 @@ def test_a_session_is_planned_and_removed_with_the_keyboard_and_a_browser_elsewh
     assert [one["plan"]["title"] for one in run(room, "schedule", "list")] == ["Wisuda"]
 
 
+def test_a_plan_is_edited_and_repeated_and_overlaps_are_told(here: Here, room: Room) -> None:
+    room.configure(OFFICE, 'kampus = "abcd-1234"\n')
+    words = ("--starts", f"{TOMORROW} 23:00", "--for", "2h", "--stream", "kampus", "--video", "kamera")
+    run(room, "schedule", "add", "--title", "Wisuda", *words)
+    run(room, "schedule", "add", "--title", "Rapat", "--starts", f"{TOMORROW} 23:30", "--for", "10m")
+    page = here.open("/schedule")
+    for title in ("Wisuda", "Rapat"):
+        expect(page.get_by_text(say("schedule.overlaps", title=title))).to_be_visible()
+    of_plan(page, "Rapat", "schedule.edit").click()
+    entry = page.get_by_label(say("start.title"), exact=True)
+    expect(entry).to_be_focused()
+    page.get_by_label(say("schedule.starts"), exact=True).fill("09:00")
+    page.get_by_label(say("schedule.ends"), exact=True).fill("10:30")
+    page.get_by_role("button", name=say("schedule.save"), exact=True).click()
+    expect(page.locator("#done")).to_have_text(say("schedule.changed", title="Rapat"))
+    expect(page.get_by_text(say("schedule.overlaps", title="Rapat"))).to_have_count(0)
+    of_plan(page, "Wisuda", "schedule.repeat").click()
+    page.get_by_role("button", name=say("schedule.add"), exact=True).click()
+    expect(page.locator("#done")).to_have_text(say("schedule.done", title="Wisuda"))
+    found = [one["plan"] for one in run(room, "schedule", "list")]
+    week = TOMORROW + timedelta(days=7)
+    assert [(one["title"], one["starts_at"], one["ends_at"]) for one in found] == [
+        ("Rapat", f"{TOMORROW}T09:00:00+08:00", f"{TOMORROW}T10:30:00+08:00"),
+        *(("Wisuda", f"{day}T23:00:00+08:00", f"{day + timedelta(days=1)}T01:00:00+08:00") for day in (TOMORROW, week)),
+    ]
+    assert [(one["streams"], one["videos"]) for one in found[1:]] == [(["kampus"], ["kamera"])] * 2
+
+
+def test_a_plan_whose_devices_are_held_does_not_say_that_it_runs(shown: Visit) -> None:
+    page = browsers.with_states_of_ours(shown, "/schedule")
+    times = {"starts_at": "2026-11-26T09:00:00+07:00", "ends_at": "2026-11-26T11:00:00+07:00"}
+    plan = {"id": "rapat", "title": "Rapat", "mode": "arm", "streams": [], **times}
+    found = {"plan": plan, "status": "running", "done": {"recorder": "aaaaaa"}, "coming": [], "overlaps": []}
+    page.route("**/api/v1/schedule", lambda route: route.fulfill(json={"zone": "Asia/Jakarta", "plans": [found]}))
+    for state, word in (("armed", "armed"), ("live", "running")):
+        page.evaluate(browsers.TELL, browsers.made_up(state=state) | {"schedule": "1", "notices": []})
+        expect(row(page, "Rapat").locator(".badge").first).to_have_text(say(f"schedule.status.{word}"))
+
+
 def plans(page: Page, title: str, day: date) -> None:
     """Fill in the form, to be recorded and streamed, with the keyboard alone."""
     fields = {"start.title": title, "schedule.date": f"{day:%d%m%Y}"}
@@ -290,7 +361,7 @@ def plans(page: Page, title: str, day: date) -> None:
 
 def removes(page: Page, title: str) -> None:
     """Change one's mind once, then do it, with the keyboard alone."""
-    button = row(page, title).get_by_role("button")
+    button = of_plan(page, title, "schedule.remove")
     tab_to(page, button)
     page.keyboard.press("Enter")
     expect(page.locator("#sure-text")).to_contain_text(title)
@@ -317,7 +388,7 @@ def test_notices_stand_above_the_schedule_and_axe_finds_nothing(chromium: Browse
         for width in (360, 1366, 3840):
             page.set_viewport_size({"width": width, "height": 900})
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
-        row(page, "Kuliah").get_by_role("button").click()
+        row(page, "Kuliah").get_by_role("button", name=say("schedule.remove")).click()
         expect(page.locator("#sure")).to_be_visible()
         browsers.has_no_violation(page)
         page.keyboard.press("Escape")
@@ -326,6 +397,6 @@ def test_notices_stand_above_the_schedule_and_axe_finds_nothing(chromium: Browse
         page.get_by_label(say("schedule.starts"), exact=True).fill("11:00")
         page.get_by_label(say("schedule.ends"), exact=True).fill("09:00")
         page.get_by_role("button", name=say("schedule.add"), exact=True).click()
-        expect(page.get_by_role("alert")).to_contain_text("the session ends before it begins")
+        expect(page.get_by_role("alert")).to_contain_text("Sesi itu selesai sebelum dimulai.")
         expect(page.get_by_label(say("start.title"), exact=True)).to_have_value("Rapat")
         complaints.clear()  # a browser notes that a request was refused
