@@ -229,7 +229,8 @@ class DeviceMonitor:
         events = self._events
         while not self._following.stopped.is_set():
             self._unplugs.update(port for action, port in burst if action == "remove" and port)
-            if burst or self._refreshing.is_set() or self._is_due(self._retry_ns):
+            is_due = self._retry_ns is not None and self._clock.now_ns() >= self._retry_ns
+            if burst or self._refreshing.is_set() or is_due:
                 self._refreshing.clear()
                 if seen := self._take_look():
                     unplugs, self._unplugs = self._unplugs, Counter()
@@ -247,9 +248,6 @@ class DeviceMonitor:
             self._events = None
             events.close()
             raise
-
-    def _is_due(self, moment_ns: int | None) -> bool:
-        return moment_ns is not None and self._clock.now_ns() >= moment_ns
 
     def _timeout_s(self) -> float | None:
         moments = [moment for moment in (self._observer.due_ns(), self._retry_ns) if moment is not None]
