@@ -12,7 +12,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Self
 
 import pyudev
 
@@ -128,7 +127,7 @@ def local_scanner(on_late: Callable[[], None], use: DeviceUseWatcher | None = No
 
 
 class DeviceMonitor:
-    """Reports each plug, unplug, move and change to `on_change` and to the health log. A context manager.
+    """Reports each plug, unplug, move and change to `on_change` and to the health log.
 
     `on_change` runs on the monitor's thread and must not block. `memory` is the file of KnownDevices (None: this PC's).
     Other programs' use is known from the last look; with `follows_use`, within seconds.
@@ -162,13 +161,6 @@ class DeviceMonitor:
         self._retry_ns: int | None = None
         self._failures = 0
         self._fatal_error: Exception | None = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Take the first look and start the thread. Raises OSError without netlink."""
