@@ -12,7 +12,7 @@ import shlex
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from config.errors import as_liput_error
 from config.settings.schema import Settings
@@ -82,7 +82,7 @@ class DeviceServiceLock:
                 self._lock.release()
 
 
-class DeviceService:
+class DeviceService(contextlib.AbstractContextManager["DeviceService"]):
     """Watches the devices from `start` to `stop`; without a usable folder, each process keeps the log.
 
     A context manager that stops it, and logs a failure to do so.
@@ -108,7 +108,9 @@ class DeviceService:
         self._is_alone = False
         self._alone_lock = threading.Lock()
         self._has_begun = False
-        self._task = BackgroundTask("device-service", self._run_once, pause=self._pause_s, clock=clock)
+        self._task = BackgroundTask(
+            "device-service", self._run_once, pause=lambda _: math.inf if self._has_begun else RETRY_S, clock=clock
+        )
         self._monitor = monitor(self._changed, clock, self._record_if_keeper)
         self._kernel = KernelMessageWriter(log, clock)
         self._slow_ports = SlowPortTracker(log, clock)
@@ -153,9 +155,6 @@ class DeviceService:
             self._record(PC, LogKind.WATCH_STOPPED, "the devices are not watched any more", pid=os.getpid())
         self._lock.release()
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *exc: object) -> None:
         try:
             self.stop()
@@ -179,9 +178,6 @@ class DeviceService:
         # Here and not on the monitor's thread, because the kernel may block.
         self._try("the USB ports could not be looked at", lambda: self._slow_ports.observe(self.devices()))
         return False
-
-    def _pause_s(self, _failures: int) -> float:
-        return math.inf if self._has_begun else RETRY_S
 
     def _begin(self) -> None:
         devices = self.devices()

@@ -141,20 +141,14 @@ def fitting_advice(
     profile = asked.profile or settings.video.profile
     if not judged or (streams and not any(FITS[0] in result.measured for result in judged)):
         return [FIT_WORDS["unknown"]]
-    named = [_fitting_profile(result) for result in judged if result.verdict is not CheckVerdict.OK]
-    if not named:
-        return [FIT_WORDS["stays"].filled({"profile": profile})]
-    fitting = [name for name in named if name is not None]
-    if len(fitting) < len(named):
+    tight = [result.measured for result in judged if result.verdict is not CheckVerdict.OK]
+    fitting = [next((str(measured[name]) for name in FITS if measured.get(name)), "") for measured in tight]
+    if not all(fitting):
         return [FIT_WORDS["none"]]
     smallest = min([profile, *fitting], key=lambda name: settings.profiles[name].video_bitrate)
-    if smallest == profile:  # a smaller profile would not mend this
+    if smallest == profile:  # it fits, or a smaller profile would not mend this
         return [FIT_WORDS["stays"].filled({"profile": profile})]
     return list(_how_to_take(smallest, asked, plan))
-
-
-def _fitting_profile(result: CheckResult) -> str | None:
-    return next((str(result.measured[name]) for name in FITS if result.measured.get(name)), None)
 
 
 def _how_to_take(profile: str, asked: SessionRequest, plan: Path | None) -> Iterator[LocalizedText]:

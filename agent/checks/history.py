@@ -9,7 +9,8 @@ from agent.checks.check import CheckResult, CheckVerdict, is_ready
 from agent.checks.uplink_verdict import LATENCY, NAME
 from config.errors import StateError
 from config.locale.lookup import WRITTEN, words
-from config.settings.quantities import brief_latency, brief_rate
+from config.locale.number_format import latency
+from config.settings.quantities import brief_rate
 from config.settings.schema import Settings
 from config.state import StateFile, state_folder
 from devices.health.log_line import PC, LogKind, LogLevel
@@ -165,7 +166,7 @@ def _row(one: UplinkMeasurement, language: str) -> tuple[str, ...]:
     return (
         f"{one.at.astimezone():%Y-%m-%d %H:%M}",
         *(_rate(rate) for rate in (one.up_bps, one.down_bps)),
-        *("-" if seconds is None else brief_latency(seconds) for seconds in (one.idle_s, one.loaded_s)),
+        *("-" if seconds is None else latency(seconds, "en") for seconds in (one.idle_s, one.loaded_s)),
         _rate(one.need_bps),
         WORDS[f"verdict-{one.verdict}"].of(language),
         one.title or "-",

@@ -15,10 +15,9 @@ from agent.archives.selection import archive_option, archives_of
 from agent.daemon.log import DaemonLog, Level, errors_to_journal, log_form
 from agent.daemon.parts import DaemonContext, FeaturePart, Part, Parts, ServiceNotifier
 from agent.daemon.presence import daemon_lock
-from agent.daemon.recovering import TellOutcome
 from agent.daemon.settings_part import SettingsPart
 from agent.daemon.standby import StandbyRecorder
-from agent.daemon.supervisor import RecorderSupervisor
+from agent.daemon.supervisor import RecorderSupervisor, TellOutcome
 from agent.devices.watch_part import DevicesPart
 from agent.features import hooked
 from agent.health.alarm import NoticeBoard

@@ -159,7 +159,9 @@ class HealthLogFollower:
         self._clock = clock
         self._inbox = inbox
         self._faults: Mapping[str, Health] = {}
-        self._judging = BackgroundTask("log-faults", self._judge, pause=self._pause, clock=clock)
+        self._judging = BackgroundTask(
+            "log-faults", self._judge, pause=lambda _: _LOOK_AGAIN_S if self._faults else math.inf, clock=clock
+        )
         self._stop = self._judging.stopped
 
     def __enter__(self) -> Self:
@@ -196,6 +198,3 @@ class HealthLogFollower:
             self._inbox.put(dict(faults))
         self._faults = faults
         return False
-
-    def _pause(self, _failures: int) -> float:
-        return _LOOK_AGAIN_S if self._faults else math.inf

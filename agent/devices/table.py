@@ -3,6 +3,7 @@
 import sys
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
@@ -171,11 +172,8 @@ KEPT_NEWS = 50
 KEPT_GONE = 10
 
 
-class JsonDeviceView:
+class JsonDeviceView(AbstractContextManager["JsonDeviceView"]):
     """Writes one JSON object a line to standard output."""
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None: ...
 

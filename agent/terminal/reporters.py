@@ -86,13 +86,10 @@ HIDDEN_KINDS = frozenset({"priority-granted"})
 type SessionMessage = SessionStatus | Event | RecorderNote | SealingProgress | SessionResult
 
 
-class Reporter:
+class Reporter(contextlib.AbstractContextManager["Reporter"]):
     """Writes JSON lines to standard output and sentences to standard error. A closed reader ends nothing."""
 
     every_s = 0.5  # interval of status lines
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_error: object) -> None: ...
 

@@ -80,7 +80,9 @@ def has_moved(wanted: str | None) -> bool:
     is_watching = False
     try:
         with connected() as pulse:
-            streams = [stream for stream in pulse.source_output_list() if _is_ours(stream.proplist)]
+            ours = str(os.getpid())
+            listed = pulse.source_output_list()
+            streams = [stream for stream in listed if stream.proplist.get("application.process.id") == ours]
             if not streams:
                 return False
             index, source = streams[0].index, streams[0].source
@@ -94,10 +96,6 @@ def has_moved(wanted: str | None) -> bool:
     except NoServerError:
         return is_watching
     return True
-
-
-def _is_ours(properties: dict[str, str]) -> bool:
-    return properties.get("application.process.id") == str(os.getpid())
 
 
 def _stop_listening(_event: object) -> None:

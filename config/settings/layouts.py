@@ -58,10 +58,6 @@ def corner_position(corner: str, size: Shape, picture: Shape, margin: int) -> tu
     return max(0, min(x, picture[0] - size[0]) & ~1), max(0, min(y, picture[1] - size[1]) & ~1)
 
 
-def _single(asked: LayoutInputs) -> list[Box]:
-    return [(0, 0, asked.width, asked.height)]
-
-
 def _pip(asked: LayoutInputs) -> list[Box]:
     """Return the full picture, and an inset of at most `size` of its width and of its height."""
     across, down = asked.shapes[1]
@@ -87,7 +83,7 @@ def _speaker_slides(asked: LayoutInputs) -> list[Box]:
 
 SINGLE = "single"
 LAYOUT_KINDS: Mapping[str, LayoutKind] = {
-    SINGLE: LayoutKind(1, ("Satu gambar", "One picture"), _single),
+    SINGLE: LayoutKind(1, ("Satu gambar", "One picture"), lambda asked: [(0, 0, asked.width, asked.height)]),
     "pip": LayoutKind(2, ("Gambar dalam gambar", "Picture in picture"), _pip, fills_up=True),
     "side-by-side": LayoutKind(4, ("Berdampingan", "Side by side"), _side_by_side),
     "speaker-slides": LayoutKind(2, ("Pembicara dan slide", "Speaker and slides"), _speaker_slides, fills_up=True),

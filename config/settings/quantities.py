@@ -74,14 +74,6 @@ def clock_text(seconds: float) -> str:
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
-def brief_latency(seconds: float) -> str:
-    """Return a latency in milliseconds below a second: "<1 ms", "43 ms", "1.2 s"."""
-    milliseconds = round(seconds * 1000)
-    if milliseconds >= 1000:
-        return f"{seconds:.1f} s"
-    return f"{milliseconds} ms" if milliseconds else "<1 ms"
-
-
 def parse_size(value: str | int) -> int:
     """Return the bytes of "2 GB" (10^9 each), "500 MiB" (2^20 each) or a plain number."""
     if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():

@@ -11,7 +11,8 @@ import fcntl
 import itertools
 import os
 from collections.abc import Iterator
-from typing import Any, Self
+from contextlib import AbstractContextManager
+from typing import Any
 
 from config.errors import ControlRefused
 from devices.controls.control import Control, ControlKind, Controls, ControlValue, slug
@@ -163,7 +164,7 @@ _REASONS = {
 }
 
 
-class ControlPanel:
+class ControlPanel(AbstractContextManager["ControlPanel"]):
     """The controls of one V4L2 node, open. A context manager."""
 
     def __init__(self, node: str, name: str, *, to_set: bool = False) -> None:
@@ -171,9 +172,6 @@ class ControlPanel:
         access = os.O_RDWR if to_set else os.O_RDONLY
         with translated_errors(name, node):
             self._fd = os.open(node, access | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *exc: object) -> None:
         os.close(self._fd)

@@ -22,7 +22,6 @@ from collections import deque
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Self
 
 import msgspec
 
@@ -275,7 +274,7 @@ def open_health_log(settings: Settings, clock: Clock) -> "HealthLog":
     return HealthLog(clock=clock, limits=settings.health)
 
 
-class HealthLog:
+class HealthLog(contextlib.AbstractContextManager["HealthLog"]):
     """Writes lines to `folder` (None: this PC's). Implements devices.health.log_line.HealthLogger. A context manager.
 
     `clock` dates the lines; the writer itself runs on real time. `journal` is journald's socket, None for no journald.
@@ -346,9 +345,6 @@ class HealthLog:
             self._changed.notify_all()
         self._thread.join(timeout_s)
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *exc: object) -> None:
         self.close()
 
@@ -377,7 +373,8 @@ class HealthLog:
             if closing and (failed or not self._queue):
                 break
             if failed:
-                self._pause()
+                with self._changed:
+                    self._changed.wait_for(lambda: self._closing, RETRY_S)
         self._appender.close()
         if self._journal:
             self._journal.close()
@@ -432,10 +429,6 @@ class HealthLog:
         if self._try_append(*_encoded(line)):
             with self._changed:
                 self._dropped -= count
-
-    def _pause(self) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._closing, RETRY_S)
 
 
 def _encoded(line: HealthLine) -> tuple[HealthLine, bytes]:

@@ -1,6 +1,6 @@
 """Evaluates lines of the health log: each device's health now, and its figures over a span of time."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,27 +22,24 @@ CLOSED_DEVICE_FAULTS = PLUG_FAULTS | {Fault.LOST, Fault.BUSY, Fault.DENIED, Faul
 _OF_FAULTS = {LogKind.DEGRADED, LogKind.FLAPPING, LogKind.RECOVERED, LogKind.CLOSED}
 _FOUND_AGAIN = frozenset({LogKind.PLUGGED, LogKind.MOVED, LogKind.OPENED})  # kinds of line that end `lost`
 
-type IsAlive = Callable[[int, datetime], bool]
-
 type _FaultsByName = dict[str, tuple[int | None, HealthLine]]
 """One device's faults so far, each with the process that reported it."""
 
 
-def active_health(folder: Path, *, now: datetime, is_alive: IsAlive | None = None) -> dict[str, Health]:
+def active_health(folder: Path, *, now: datetime) -> dict[str, Health]:
     """Return the health of each device with an open fault, by id. Only faults of processes that still run count.
 
     A fault begins with its `degraded` line. It ends with its `recovered` line or with its process (`detail.pid`).
     Faults of an open device also end when it is closed, `lost` when it is plugged in. Looks back two days. Raises
     StateError if the log cannot be read.
     """
-    alive = _is_alive if is_alive is None else is_alive
     pids: dict[str, int | None] = {}
     devices: dict[str, _FaultsByName] = {}
     for line in read(folder, LogFilter(since=now - LOOK_BACK, until=now + LOOK_BACK, kinds=_OF_FAULTS | _FOUND_AGAIN)):
         _take(line, pids, devices.setdefault(line.device, {}))
     healths = {}
     for device, faults in devices.items():
-        there = [line for pid, line in faults.values() if pid is not None and alive(pid, line.at)]
+        there = [line for pid, line in faults.values() if pid is not None and _is_alive(pid, line.at)]
         if there:
             healths[device] = _health(min(there, key=lambda line: fault_rank(_fault(line))))
     return healths

@@ -142,16 +142,16 @@ class DeadlineTasks[Key, T]:
     def begin(self, key: Key, act: Callable[[], T]) -> DeadlineTask[T]:
         """Return the abandoned task of `key`, else a new one. Raises RuntimeError as DeadlineTask."""
         with self._lock:
+            is_awaited = self._late is not None
             self._running = {
-                key: task for key, task in self._running.items() if not task.is_over or self._is_late(task)
+                key: task
+                for key, task in self._running.items()
+                if not task.is_over or (is_awaited and task.is_abandoned)
             }
             task = self._running.get(key)
             if task is None or not task.is_abandoned:
                 task = self._running[key] = DeadlineTask(act, f"{self._name}-{key}", ended_late=self._late)
             return task
-
-    def _is_late(self, task: DeadlineTask[T]) -> bool:
-        return self._late is not None and task.is_abandoned
 
     def ask(self, acts: Mapping[Key, Callable[[], T]], timeout_s: float) -> dict[Key, T | Exception]:
         """Return by key a result or a call's error, within `timeout_s` in all; late ones are missing."""

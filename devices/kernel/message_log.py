@@ -449,16 +449,9 @@ def open_source() -> KernelSource | None:
 class KernelLogFollower:
     """Passes the kernel's messages to `recorder`, on its own thread."""
 
-    def __init__(
-        self,
-        recorder: KernelMessageWriter,
-        record: HealthLogger,
-        *,
-        opens: Callable[[], KernelSource | None] = open_source,
-    ) -> None:
+    def __init__(self, recorder: KernelMessageWriter, record: HealthLogger) -> None:
         self._recorder = recorder
         self._record = record
-        self._opens = opens
         self._source: KernelSource | None = None
         self._wake: tuple[int, int] | None = None
         self._thread: threading.Thread | None = None
@@ -467,7 +460,7 @@ class KernelLogFollower:
         """Start the thread. Without a readable source, write one line that says so. Idempotent."""
         if self._thread is not None:
             return
-        self._source = self._opens()
+        self._source = open_source()
         if self._source is None:
             self._record(PC, LogKind.KERNEL, UNREADABLE, level=LogLevel.INFO, advice=ADVICE)
             return

@@ -12,7 +12,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Self
 
 import pyudev
 
@@ -128,7 +127,7 @@ def local_scanner(on_late: Callable[[], None], use: DeviceUseWatcher | None = No
 
 
 class DeviceMonitor:
-    """Reports each plug, unplug, move and change to `on_change` and to the health log. A context manager.
+    """Reports each plug, unplug, move and change to `on_change` and to the health log.
 
     `on_change` runs on the monitor's thread and must not block. `memory` is the file of KnownDevices (None: this PC's).
     Other programs' use is known from the last look; with `follows_use`, within seconds.
@@ -162,13 +161,6 @@ class DeviceMonitor:
         self._retry_ns: int | None = None
         self._failures = 0
         self._fatal_error: Exception | None = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Take the first look and start the thread. Raises OSError without netlink."""
@@ -229,7 +221,8 @@ class DeviceMonitor:
         events = self._events
         while not self._following.stopped.is_set():
             self._unplugs.update(port for action, port in burst if action == "remove" and port)
-            if burst or self._refreshing.is_set() or self._is_due(self._retry_ns):
+            is_due = self._retry_ns is not None and self._clock.now_ns() >= self._retry_ns
+            if burst or self._refreshing.is_set() or is_due:
                 self._refreshing.clear()
                 if seen := self._take_look():
                     unplugs, self._unplugs = self._unplugs, Counter()
@@ -247,9 +240,6 @@ class DeviceMonitor:
             self._events = None
             events.close()
             raise
-
-    def _is_due(self, moment_ns: int | None) -> bool:
-        return moment_ns is not None and self._clock.now_ns() >= moment_ns
 
     def _timeout_s(self) -> float | None:
         moments = [moment for moment in (self._observer.due_ns(), self._retry_ns) if moment is not None]

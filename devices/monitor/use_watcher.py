@@ -96,21 +96,11 @@ class NodeWatcher:
 
 
 class DeviceUseWatcher:
-    """Calls `on_change` on its own thread when the use of a device may differ from the last look.
+    """Calls `on_change` on its own thread when the use of a device may differ from the last look."""
 
-    `free` returns the nodes with a free stream.
-    """
-
-    def __init__(
-        self,
-        on_change: Callable[[], None],
-        *,
-        openings: Callable[[], NodeWatcher] = NodeWatcher,
-        free: Callable[[Iterable[str]], set[str]] = free_nodes,
-    ) -> None:
+    def __init__(self, on_change: Callable[[], None]) -> None:
         self._on_change = on_change
-        self._inotify = openings()
-        self._free = free
+        self._inotify = NodeWatcher()
         self._shared_and_streaming: tuple[HoldersByNode, frozenset[str]] = {}, frozenset()
         self._task = BackgroundTask(
             "device-use",
@@ -155,6 +145,6 @@ class DeviceUseWatcher:
         shared, streaming = self._shared_and_streaming
         if not shared:
             return False
-        return shared.keys() - self._free(shared) != streaming or not all(
+        return shared.keys() - free_nodes(shared) != streaming or not all(
             have_open(who, node) for node, who in shared.items()
         )

@@ -7,7 +7,6 @@ import ssl
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 from urllib.parse import urlsplit
 
 from devices.uplink.connecting import Address, Deadline, NetworkError, NetworkFault, connect, resolve, start_tls
@@ -19,7 +18,7 @@ _AT_ONCE = struct.pack("ii", 1, 0)  # for SO_LINGER: closing discards unsent dat
 _LATER = struct.pack("ii", 0, 0)
 
 
-class UplinkConnection:
+class UplinkConnection(contextlib.AbstractContextManager["UplinkConnection"]):
     """An open connection; the `with` closes it and discards unsent data."""
 
     def __init__(self, connection: socket.socket) -> None:
@@ -27,9 +26,6 @@ class UplinkConnection:
         connection.settimeout(0)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
         connection.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, _HELD_BYTES)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

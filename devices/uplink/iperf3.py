@@ -12,10 +12,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from enum import IntEnum
 from functools import partial
-from typing import Self
 
 from devices.uplink.connecting import Cancelled, Deadline, NetworkError, NetworkFault
 from devices.uplink.connection import ServerConnector, UplinkConnection, UplinkServer
@@ -74,7 +73,7 @@ def traffic_parameters(streams: int, seconds: float, *, down: bool) -> Mapping[s
     return wanted | ({"reverse": True} if down else {})
 
 
-class Iperf3Control:
+class Iperf3Control(AbstractContextManager["Iperf3Control"]):
     """The control connection of one test, which it owns; the `with` ends the test."""
 
     def __init__(self, channel: UplinkConnection) -> None:
@@ -84,9 +83,6 @@ class Iperf3Control:
         self._received = b""
         self._lock = threading.Lock()
         self._has_ended = False
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._end_with(_byte(Iperf3State.CLIENT_TERMINATE))

@@ -146,7 +146,7 @@ class UsbTopology:
         return cls({node.port: node for node in nodes if node is not None})
 
     def __iter__(self) -> Iterator[UsbNode]:
-        return iter(sorted(self._nodes.values(), key=lambda node: _numbers(node.port)))
+        return iter(sorted(self._nodes.values(), key=lambda node: [*map(int, re.findall(r"\d+", node.port))]))
 
     def node(self, port: str | None) -> UsbNode | None:
         """Return the hub or device at `port`."""
@@ -171,10 +171,6 @@ def parent_of(port: str) -> str | None:
         return None
     before, dot, _ = port.rpartition(".")
     return before if dot else f"usb{port.partition('-')[0]}"
-
-
-def _numbers(port: str) -> list[int]:
-    return [int(digits) for digits in re.findall(r"\d+", port)]
 
 
 def read_node(folder: Path) -> UsbNode | None:

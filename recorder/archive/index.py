@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 
@@ -55,7 +55,7 @@ _DAMAGED = frozenset(
 type IndexedTexts = tuple[str, str, str, str, str, str]  # the texts of title, request, place, marks, chapters and files
 
 
-class ArchiveIndex:
+class ArchiveIndex(contextlib.AbstractContextManager["ArchiveIndex"]):
     """The index of the archive at `root`. Methods raise StateError if it cannot be used."""
 
     def __init__(self, root: Path, folder: Path | None = None) -> None:
@@ -63,9 +63,6 @@ class ArchiveIndex:
         folder = folder or state_folder() / "index"
         self.path = folder / f"{hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]}.sqlite3"
         self._connection: sqlite3.Connection | None = None
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *exc: object) -> None:
         self.close()

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
 import msgspec
 
@@ -48,7 +48,7 @@ LOOK_S = 1.0
 LINGER_S = 5.0  # longest wait for a client to read the session's result
 
 
-class Recorder:
+class Recorder(contextlib.AbstractContextManager["Recorder"]):
     """Runs a planned session; a context manager that leaves nothing in the runtime directory."""
 
     def __init__(self, planned: PreparedSession, spec: RecorderSpec, clock: Clock) -> None:
@@ -90,9 +90,6 @@ class Recorder:
                 self._claims.take([(device, devices[device])])
             except DeviceError as error:
                 supervision.missing = error
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *exc: object) -> None:
         self._preview_server.close()

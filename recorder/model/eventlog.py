@@ -134,7 +134,8 @@ class EventLimiter:
             often.last = event
             return self._forget_one(than=key)
         often.bucket.take()
-        return [*self._withheld_of(event.subject), event, *self._forget_one(than=key)]
+        withheld = self._released([often for (_, of), often in self._known.items() if of == event.subject])
+        return [*withheld, event, *self._forget_one(than=key)]
 
     def due(self, now_s: float) -> list[Event]:
         """Return withheld events that may be logged now, since no newer one has come."""
@@ -146,9 +147,6 @@ class EventLimiter:
     def rest(self) -> list[Event]:
         """Return all withheld events, oldest first."""
         return self._released([*self._known.values()])
-
-    def _withheld_of(self, subject: str) -> list[Event]:
-        return self._released([often for (_, of), often in self._known.items() if of == subject])
 
     def _forget_one(self, *, than: tuple[str, str]) -> list[Event]:
         if len(self._known) <= MOST_KNOWN:

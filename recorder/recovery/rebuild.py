@@ -100,7 +100,11 @@ def rebuild_facts(
         dropped=sum(map(_dropped, before)) + (said.dropped or 0),
         repeated=sum(map(_repeated, before)) + (said.repeated or 0),
         degraded=tuple(reasons),
-        marks=tuple(_marks(runs)),
+        marks=tuple(
+            Mark(at=event.at, media_s=round(run.base_s + event_number(event, "media_s"), 3), text=event.subject)
+            for run in runs
+            for event in run.of("mark")
+        ),
         gaps=gaps,
         parts=_part_facts(parts, is_one_of_several=bool(apart)),
         loudness_lufs=_loudness([*measured, (said.loudness_lufs, last.seconds)]),
@@ -176,12 +180,6 @@ def _reasons(run: RecorderSpan) -> Iterable[str]:
         if event.kind == "session-live":
             troubles.begin()
     return troubles.all
-
-
-def _marks(runs: Iterable[RecorderSpan]) -> Iterator[Mark]:
-    for run in runs:
-        for event in run.of("mark"):
-            yield Mark(at=event.at, media_s=round(run.base_s + event_number(event, "media_s"), 3), text=event.subject)
 
 
 def _repeated(run: RecorderSpan) -> int:

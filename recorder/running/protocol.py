@@ -1,6 +1,5 @@
 """The lines of a recorder's control and preview sockets, one JSON object each (docs/reference/control.md)."""
 
-import json
 import struct
 from typing import Annotated, cast
 
@@ -8,7 +7,7 @@ import msgspec
 
 from config.errors import DeviceError, ErrorCause, LiputError, UsageError, as_liput_error
 from config.events import Event
-from recorder.model.names import quoted, utf8_safe
+from recorder.model.names import json_bytes, quoted, utf8_safe
 from recorder.model.status import SessionResult, SessionStatus
 
 LONGEST_LINE = 64 * 1024
@@ -220,10 +219,7 @@ def _decoded[T](decoder: msgspec.json.Decoder[T], line: bytes, sentence: str, hi
 
 def encode(line: ControlLine | AnyRequest | RecorderReady) -> bytes:
     """Encode a line with its line end; characters outside UTF-8 (in file names) are replaced."""
-    try:
-        return msgspec.json.encode(line) + b"\n"
-    except UnicodeEncodeError:
-        return utf8_safe(json.dumps(msgspec.to_builtins(line), ensure_ascii=False)).encode() + b"\n"
+    return json_bytes(line) + b"\n"
 
 
 def to_refusal(error: BaseException) -> CommandRefusal:

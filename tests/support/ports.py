@@ -17,7 +17,8 @@ import struct
 import threading
 import tomllib
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -188,6 +189,16 @@ class Eye:
 
 def told(changes: Iterable[DeviceChange]) -> list[tuple[str, str]]:
     return [(change.kind.value, change.device.id) for change in changes]
+
+
+@contextmanager
+def watching(monitor: DeviceMonitor) -> Iterator[DeviceMonitor]:
+    """Let a monitor run."""
+    monitor.start()
+    try:
+        yield monitor
+    finally:
+        monitor.stop()
 
 
 class Ports:

@@ -1,6 +1,6 @@
 """Whether the session's cameras and microphones are there, and set up correctly."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from agent.checks.check import Check, CheckContext, CheckResult, make_result, run_parallel
@@ -116,13 +116,9 @@ def _controls(device: Device, name: str, situation: CheckContext) -> Iterator[Ch
 ANSWER_S = 3.0  # limit for a device; the usual answer takes some hundredths of a second
 
 
-def look(situation: CheckContext) -> Iterable[CheckResult]:
-    """Return the results for each source of the session, and for the USB buses they share."""
-    return check_equipment(situation, UsbTopology.read())
-
-
-def check_equipment(situation: CheckContext, tree: UsbTopology) -> Iterator[CheckResult]:
-    """As `look`, with the USB topology `tree`."""
+def look(situation: CheckContext) -> Iterator[CheckResult]:
+    """Yield the results for each source of the session, and for the USB buses they share."""
+    tree = UsbTopology.read()
     roles: Roles = {}
     try:
         roles = roles_store().read()

@@ -139,22 +139,16 @@ class ReportView:
     @property
     def people(self) -> Rows:
         """Staff and equipment."""
-        asked, devices = self._request, self._material.devices
-        named = (f"{one.name} ({', '.join(filter(None, (one.role, self._kind(str(one.kind)))))})" for one in devices)
+        asked, devices, kinds = self._request, self._material.devices, words("report-devices")
+        listed = ((one, kinds[one.kind].of(self.language) if one.kind in kinds else one.kind) for one in devices)
+        named = (f"{one.name} ({', '.join(filter(None, (one.role, kind)))})" for one, kind in listed)
+        by_hand = (check for check in self._checks("by-hand") if check.get("verdict") == "ok")
         return self._labelled([
             ("staff", ", ".join(asked.staff) if asked else ""),
             ("equipment", ", ".join(asked.equipment) if asked else ""),
             ("devices", "; ".join(named)),
-            ("by-hand", ", ".join(self._manual_checks())),
+            ("by-hand", ", ".join(str(check.get("name")).partition(":")[2].strip() for check in by_hand)),
         ])  # fmt: skip
-
-    def _kind(self, kind: str) -> str:
-        return text("report-devices", kind, self.language) if kind in words("report-devices") else kind
-
-    def _manual_checks(self) -> Iterator[str]:
-        for check in self._checks("by-hand"):
-            if check.get("verdict") == "ok":
-                yield str(check.get("name")).partition(":")[2].strip()
 
     def _checks(self, name: str = "") -> list[Mapping[str, Any]]:
         lines = self._material.checks.get("checks", [])

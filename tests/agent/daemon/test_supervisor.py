@@ -17,9 +17,8 @@ from typing import Any, NoReturn
 import msgspec
 import pytest
 
-from agent.daemon import presence, recovering, standby, supervisor
+from agent.daemon import presence, standby, supervisor
 from agent.daemon.presence import successor, with_replaced
-from agent.daemon.recovering import SessionRecovery
 from agent.daemon.standby import StandbyRecorder
 from agent.sessions.control import NOTHING_RUNS
 from config.errors import ArchiveError, StateError
@@ -411,7 +410,7 @@ def test_what_is_recorded_at_its_start_is_left_alone_even_if_its_recorder_is_kil
     work = leftovers.leave(archive, {"program.mp4": program}, events=[live()])  # nobody holds it, as after a kill
     alive = recorder(archive=str(archive.root), work=str(work))  # when it is looked
     outcomes: list[object] = []
-    daemon = SessionRecovery([archive], SystemClock(), print, outcomes.append)
+    daemon = supervisor.SessionRecovery([archive], SystemClock(), print, outcomes.append)
     daemon.recover_round()
     assert not outcomes, "it is gone on with"
     alive.remove()
@@ -423,13 +422,13 @@ def test_an_archive_that_cannot_be_read_at_first_is_no_reason_to_take_what_a_rec
     archive: Archive, program: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told, outcomes = list[str](), list[object]()
-    daemon = SessionRecovery([archive], SystemClock(), told.append, outcomes.append)
+    daemon = supervisor.SessionRecovery([archive], SystemClock(), told.append, outcomes.append)
 
     def fail(_archives: object) -> NoReturn:
         raise ArchiveError("the disk is away")
 
     with monkeypatch.context() as patched:
-        patched.setattr(recovering, "find_unfinished", fail)
+        patched.setattr(supervisor, "find_unfinished", fail)
         with pytest.raises(ArchiveError):
             daemon.recover_round()
     leftovers.leave(archive, {"program.mp4": program}, events=[live()])
@@ -451,7 +450,7 @@ def test_a_session_keeps_parts_from_being_joined_and_what_does_is_told_once(
     for place, part in ((archive, 1), (second, 2)):
         left = leftovers.leave(place, {"program.mp4": program}, part=part, offset_s=4.0 * part, events=[live(4 * part)])
         place.seal(place.reopen(left), may_be_joined=True)
-    daemon = SessionRecovery([archive, second], SystemClock(), print, outcomes.append)
+    daemon = supervisor.SessionRecovery([archive, second], SystemClock(), print, outcomes.append)
     alive = recorder(archive=str(archive.root), work=None)
     daemon.recover_round()
     assert not outcomes

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.errors import UsageError
+from config.locale.number_format import latency
 from config.settings.quantities import (
     NotAllowed,
     brief_duration,
-    brief_latency,
     brief_rate,
     brief_size,
     clock_text,
@@ -270,7 +271,7 @@ def test_a_printed_quantity_reads_back(number: int) -> None:
         (format_rate, {4_500_000: "4.5 Mbit/s", 128_000: "128 kbit/s"}),
         (brief_size, {512: "512 B", 8_123_456: "8.12 MB", 81_234_567: "81.2 MB", 812_345_678: "812 MB"}),
         (brief_rate, {4_512_345.6: "4.51 Mbit/s"}),
-        (brief_latency, {0.0004: "<1 ms", 0.0432: "43 ms", 0.9994: "999 ms", 1.24: "1.2 s"}),
+        (partial(latency, language="en"), {0.0004: "<1 ms", 0.0432: "43 ms", 0.9994: "999 ms", 1.24: "1.2 s"}),
         (brief_duration, {95.4: "95s", 120: "2m", 3600 * 3 + 725: "3h12m"}),
         (clock_text, {59.9: "0:00:59", 3723.4: "1:02:03", 36_000 * 3: "30:00:00"}),
     ],

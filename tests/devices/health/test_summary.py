@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from config.errors import DeviceError, DeviceNotFound
+from devices.health import summary
 from devices.health.faults import FAULT_STATES, Fault, HealthChange, HealthTracker, fault_of_error, fault_rank
 from devices.health.log_line import PC, HealthLine, LogKind, LogLevel
 from devices.health.summary import DeviceSummary, FaultTotal, active_health, summarise, timelines, with_logged_health
@@ -255,7 +256,9 @@ class Log:
         return self._at
 
     def now(self, alive: Collection[int] = (OURS,)) -> Health | None:
-        faults = active_health(self._folder, now=NOW, is_alive=lambda pid, _: pid in alive)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(summary, "_is_alive", lambda pid, _at: pid in alive)
+            faults = active_health(self._folder, now=NOW)
         assert set(faults) <= {CAMERA}
         return faults.get(CAMERA)
 

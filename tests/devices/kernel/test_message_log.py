@@ -272,14 +272,15 @@ class Kernel:
 
 
 @pytest.fixture
-def kernel() -> Iterator[Kernel]:
+def kernel(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kernel]:
     kernel = Kernel()
+    monkeypatch.setattr(kernel_log, "open_source", lambda: kernel.source)
     yield kernel
     kernel.end()
 
 
 def test_messages_are_recorded_as_they_come(kernel: Kernel, recorder: KernelMessageWriter, recorded: Recorded) -> None:
-    log = KernelLogFollower(recorder, recorded, opens=lambda: kernel.source)
+    log = KernelLogFollower(recorder, recorded)
     log.start()
     log.start()
     assert [thread.name for thread in threading.enumerate()].count("kernel-log") == 1
@@ -316,7 +317,7 @@ def test_a_flood_does_not_keep_the_thread_from_ending(
     monkeypatch.setattr(os, "read", lambda _fd, _size: RESET)
     kernel.say(RESET)
     assert len(list(kernel.source.messages())) < 10_000
-    log = KernelLogFollower(recorder, recorded, opens=lambda: kernel.source)
+    log = KernelLogFollower(recorder, recorded)
     log.start()
     wait_for(lambda: len(recorded.lines) == 3)
     log.stop()
@@ -324,7 +325,7 @@ def test_a_flood_does_not_keep_the_thread_from_ending(
 
 
 def test_a_source_that_ends_is_one_line(kernel: Kernel, recorder: KernelMessageWriter, recorded: Recorded) -> None:
-    log = KernelLogFollower(recorder, recorded, opens=lambda: kernel.source)
+    log = KernelLogFollower(recorder, recorded)
     log.start()
     kernel.end()
     wait_for(lambda: recorded.lines)
@@ -358,7 +359,9 @@ def test_the_journal_stands_in_or_a_line_says_so(
     source.close()
 
 
-def test_the_journal_is_read_whole_or_in_pieces(recorder: KernelMessageWriter, recorded: Recorded) -> None:
+def test_the_journal_is_read_whole_or_in_pieces(
+    recorder: KernelMessageWriter, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
     program = """
 import sys, time
 line = '{"MESSAGE":"usb 1-2: device descriptor read/64, error -71","PRIORITY":"3","SYSLOG_FACILITY":"0"}'
@@ -367,7 +370,8 @@ for part in (line + "\\n" + line[:30], line[30:] + "\\n", "no entry\\n"):
 time.sleep(60)
 """
     source = JournalSource((sys.executable, "-c", program))
-    log = KernelLogFollower(recorder, recorded, opens=lambda: source)
+    monkeypatch.setattr(kernel_log, "open_source", lambda: source)
+    log = KernelLogFollower(recorder, recorded)
     log.start()
     wait_for(lambda: len(recorded.lines) == 2)
     log.stop()

@@ -22,7 +22,7 @@ from devices.monitor.modes import CapabilityProber
 from devices.monitor.monitor import DeviceMonitor, HotplugListener
 from devices.monitor.snapshot import nodes_open_elsewhere
 from devices.monitor.use_watcher import DeviceUseWatcher, NodeWatcher
-from tests.support.ports import OFFER, Netlink
+from tests.support.ports import OFFER, Netlink, watching
 
 LOOPBACK = VideoNode("/dev/zero", "Loop", "virtual-Loop", None, gives_pictures=True)
 HOLD = "import sys; held = open(sys.argv[1]); print('ready', flush=True); sys.stdin.read()"
@@ -53,14 +53,14 @@ def camera(monkeypatch: pytest.MonkeyPatch) -> Iterator[VideoNode]:
 
 
 class Desk:
-    def __init__(self, camera: VideoNode) -> None:
+    def __init__(self, camera: VideoNode, monkeypatch: pytest.MonkeyPatch) -> None:
         self.node = camera.node
         self._found = UdevDevices((camera, LOOPBACK), ())
         self.looks: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self.asked: list[set[str]] = []
         self.streaming: set[str] = set()
-        self.openings = NodeWatcher()
-        self.watch = DeviceUseWatcher(lambda: self.looks.put(True), openings=lambda: self.openings, free=self._free)
+        monkeypatch.setattr(use_watcher, "free_nodes", self._free)
+        self.watch = DeviceUseWatcher(lambda: self.looks.put(True))
 
     def _free(self, nodes: object) -> set[str]:
         assert isinstance(nodes, dict)
@@ -77,8 +77,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(camera: VideoNode) -> Iterator[Desk]:
-    desk = Desk(camera)
+def desk(camera: VideoNode, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    desk = Desk(camera, monkeypatch)
     desk.look()
     desk.watch.start()
     yield desk
@@ -115,10 +115,11 @@ def test_the_monitor_tells_who_takes_a_device(
     monkeypatch.setattr(use_watcher, "ASK_S", 0.05)
     told: queue.SimpleQueue[DeviceChange] = queue.SimpleQueue()
     netlink = Netlink()  # nothing comes or goes
-    with DeviceMonitor(
-        told.put, SystemClock(), discard_line, memory=tmp_path / "devices.json", follows_use=True,
-        events=lambda: HotplugListener(netlink),
-    ) as monitor:  # fmt: skip
+    memory = tmp_path / "devices.json"
+    tells = DeviceMonitor(
+        told.put, SystemClock(), discard_line, memory=memory, follows_use=True, events=lambda: HotplugListener(netlink)
+    )
+    with watching(tells) as monitor:
         assert monitor.devices()[0].health.state == "ok"
         for _ in range(2):
             with holding(camera.node) as pid:

@@ -22,7 +22,7 @@ from devices.monitor.monitor import (
     HotplugListener,
 )
 from tests.support.health import Recorded
-from tests.support.ports import STICK, WEBCAM, Act, Message, Netlink, PortRoom, Script
+from tests.support.ports import STICK, WEBCAM, Act, Message, Netlink, PortRoom, Script, watching
 from tests.support.simulated import SimulatedClock
 from tests.support.waiting import wait_for
 
@@ -45,7 +45,7 @@ class Run:
     def __call__(self, *items: tuple[float, HotplugEvent | Act | OSError]) -> DeviceMonitor:
         """Go through the script; return the monitor, which has stopped."""
         script = Script(self.clock, *items)
-        with self.monitor(lambda: script) as monitor:
+        with watching(self.monitor(lambda: script)) as monitor:
             assert script.over.wait(60)
         assert script.is_closed
         return monitor
@@ -127,7 +127,7 @@ def test_a_socket_that_fails_is_opened_anew(tmp_path: Path, room: PortRoom) -> N
         opened.append([broken, sound][len(opened)])
         return opened[-1]
 
-    with run.monitor(events):
+    with watching(run.monitor(events)):
         assert sound.over.wait(60)
     assert (broken.is_closed, run.kinds(), run.looked) == (True, ["plugged"], [0.0, 3.0])
 
@@ -182,7 +182,7 @@ def test_a_refresh_takes_a_look_and_tells_what_differs(run: Run, room: PortRoom)
 
     script = Script(run.clock, (1.0, ask), (2.0, lambda: None))
     monitor = run.monitor(lambda: script)
-    with monitor:
+    with watching(monitor):
         assert script.over.wait(60)
     assert (run.looked, run.kinds()) == ([0.0, 1.0], ["plugged"])
 

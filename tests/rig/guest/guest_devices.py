@@ -34,7 +34,7 @@ from devices.usb.slow_ports import port_of, port_warning, streaming_neighbours
 from devices.usb.topology import UsbTopology
 from tests.rig.rig import CAMERA, STICK, STICK_SOUND, RigDevice, listed, plugged
 from tests.support.health import Recorded
-from tests.support.ports import usb_tree
+from tests.support.ports import usb_tree, watching
 from tests.support.processes import be_powerless_root, be_user, confined, refuse_ioctl
 from tests.support.waiting import wait_for
 from tests.support.workers import judged_video
@@ -198,7 +198,7 @@ class Watched:
 def watched(tmp_path: Path) -> Iterator[Watched]:
     """Provide a running monitor that remembers nothing of other days."""
     watched = Watched(tmp_path / "devices.json")
-    with watched.monitor:
+    with watching(watched.monitor):
         assert watched.monitor.devices() == ()
         yield watched
 

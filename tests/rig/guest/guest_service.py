@@ -20,7 +20,7 @@ from devices.health.log_reader import LogFilter, read
 from devices.health.log_writer import SOCKET, HealthLog
 from devices.host.clock import SystemClock
 from devices.host.priority import NICE, REALTIME, SOUND_NICE
-from devices.kernel import v4l2
+from devices.kernel import message_log, v4l2
 from devices.kernel.message_log import JournalSource, KernelLogFollower, KernelMessageWriter
 from devices.monitor.device_changes import ChangeKind, DeviceChange
 from devices.monitor.snapshot import list_devices
@@ -195,12 +195,13 @@ def test_journald_has_the_lines_with_their_fields_and_does_without_samples(journ
     assert (kernel["PRIORITY"], kernel["MESSAGE"][-3:], "LIPUT_FAULT" in kernel) == ("4", "ééé", False)
 
 
-def test_the_journal_stands_in_for_kmsg(camera: RigDevice, journald: None) -> None:
+def test_the_journal_stands_in_for_kmsg(camera: RigDevice, journald: None, monkeypatch: pytest.MonkeyPatch) -> None:
     recorded = Recorded(SystemClock())
     writer = KernelMessageWriter(recorded, SystemClock())
     plugged(camera, 0, CAMERA)
     writer.observe(list_devices())
-    log = KernelLogFollower(writer, recorded, opens=JournalSource)
+    monkeypatch.setattr(message_log, "open_source", JournalSource)
+    log = KernelLogFollower(writer, recorded)
     log.start()
     # journalctl does not tell when it has begun to follow; a busy journal may still give what was before.
     while not (lines := _resets(recorded)):

@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.checks.check import CheckResult, CheckVerdict
-from agent.checks.kinds.equipment import check_equipment, look
+from agent.checks.check import CheckContext, CheckResult, CheckVerdict
+from agent.checks.kinds.equipment import look
 from agent.checks.kinds.plugged_devices import NAME, PluggedDevices, SessionSource
 from capture.sound import inputs
 from capture.sound.child_process import ServerSource, SoundInputs
@@ -120,6 +120,12 @@ def camera(**changes: object) -> Device:
     return msgspec.structs.replace(one, vid="046d", pid="0825", serial="A1", **changes)
 
 
+def check_equipment(situation: CheckContext, tree: UsbTopology) -> list[CheckResult]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(UsbTopology, "read", lambda: tree)
+        return list(look(situation))
+
+
 def of_sound(device: Device, **more: object) -> CheckResult:
     wanted = asked("synthetic", audios=(device.id,))
     _, result = check_equipment(situation(wanted, devices=[device], **more), NOWHERE)  # type: ignore[arg-type]
@@ -146,10 +152,10 @@ def test_a_missing_role_is_told_also_where_it_is_not_needed() -> None:
     assert (result.name, result.code) == (f"{NAME}: mixer", "missing")
     assert result.reason.english == "Mixer is not plugged in"
     assert result.advice.english.endswith("port 1-3.")
-    names = codes(list(check_equipment(situation(), NOWHERE)))
+    names = codes(check_equipment(situation(), NOWHERE))
     assert names == [(f"{NAME}: camera", "no-camera"), (f"{NAME}: mixer", "missing")]
     roles_store().change(lambda _: {"room": binding_of(camera(), NOW), "slides": binding_of(camera(id="a:b:c"), NOW)})
-    found = codes(list(check_equipment(situation(devices=[microphone()]), NOWHERE)))
+    found = codes(check_equipment(situation(devices=[microphone()]), NOWHERE))
     assert found == [(f"{NAME}: slides", "missing"), (f"{NAME}: Mixer", "ok"), (f"{NAME}: room", "role-missing")]
 
 
@@ -159,7 +165,7 @@ def test_what_cannot_be_read_is_told(tmp_path: Path, file: str, about: str) -> N
     broken.parent.mkdir(parents=True, exist_ok=True)
     broken.write_text("{")
     now = situation(asked(camera().id, audios=("none",)), devices=[camera()])
-    assert (about, "unreadable") in codes(list(check_equipment(now, NOWHERE)))
+    assert (about, "unreadable") in codes(check_equipment(now, NOWHERE))
 
 
 # Whose it is
