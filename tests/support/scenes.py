@@ -149,14 +149,14 @@ class FakeCamera(VideoSource):
 
     def read(self, timeout_s: float) -> Frame | None:
         deadline_s = self.seconds + timeout_s
-        self._next = self._next or next(self._shots, None)
-        while self._next and self._next[0] <= deadline_s:
-            (at_s, payload), self._next = self._next, next(self._shots, None)
+        while (shot := self._next or next(self._shots, None)) and shot[0] <= deadline_s:
+            self._next, (at_s, payload) = None, shot
             captured_ns = self.zero_ns + round(at_s * NANOSECONDS)
             self._clock.advance_to(captured_ns)
             if payload:
                 return Frame(captured_ns, payload)
             self.damaged += 1
+        self._next = shot
         self._clock.advance_to(self.zero_ns + round(deadline_s * NANOSECONDS))
         if self._lost_s is not None and self.seconds >= self._lost_s:
             raise DeviceError(f"{self.name} was lost", why="lost")
