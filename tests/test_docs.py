@@ -91,15 +91,12 @@ pytestmark = pytest.mark.computing
 # Faults and lines of the health log
 
 
-def test_every_fault_is_explained_with_the_state_it_makes() -> None:
+def test_every_fault_is_explained_with_its_state_when_it_is_found_and_over_and_what_to_do() -> None:
     table = rows(section(DEVICES, "## All faults"))
     assert {fault: row[0] for fault, row in table.items()} == {
         str(fault): f"`{state}`" for fault, state in FAULT_STATES.items()
     }
-
-
-def test_every_fault_says_when_it_is_found_when_it_is_over_and_what_to_do() -> None:
-    assert all(len(row) == 5 and all(row) for row in rows(section(DEVICES, "## All faults")).values())
+    assert all(len(row) == 5 and all(row) for row in table.values())
 
 
 def test_every_kind_of_line_is_explained() -> None:
@@ -318,6 +315,8 @@ def test_the_architecture_draws_every_state() -> None:
 
 STATIC = {ROOT / "recorder/model/eventlog.py"}
 """Modules whose kinds come from elsewhere: the faults, and whoever makes a LossReporter."""
+EMITTING = sorted([*(ROOT / "recorder").rglob("*.py"), *(ROOT / "devices/host").glob("*.py")])
+"""Modules that emit events of a session."""
 
 
 # Events of a session
@@ -325,12 +324,7 @@ STATIC = {ROOT / "recorder/model/eventlog.py"}
 
 def emitted() -> set[str]:
     """Return every kind of event that a session can tell."""
-    kinds = set(
-        itertools.chain.from_iterable(
-            _kinds_in(path)
-            for path in sorted([*(ROOT / "recorder").rglob("*.py"), *(ROOT / "devices/host").glob("*.py")])
-        )
-    )
+    kinds = {kind for path in EMITTING for kind in _kinds_in(path)}
     kinds |= {EVENTS_LEFT_OUT, RECOVERED_KIND}  # by the log itself, and by recovery
     reporter = fault_reporter(lambda kind, *_, **__: kinds.add(kind))
     for fault, begun in itertools.product(FAULT_STATES.keys() - PLUG_FAULTS, (True, False)):
@@ -386,20 +380,13 @@ def test_whatever_ends_or_lasts_is_a_kind_of_event() -> None:
 
 def test_every_fact_of_an_event_is_explained() -> None:
     told = {kind: row[1] for kind, row in rows(section(CLI, "### Events")).items()}
-    facts = list(
-        itertools.chain.from_iterable(
-            _facts_in(path)
-            for path in sorted([*(ROOT / "recorder").rglob("*.py"), *(ROOT / "devices/host").glob("*.py")])
-        )
-    )
+    facts = [fact for path in EMITTING for fact in _facts_in(path)]
     assert len(facts) > 50
     assert [(kind, fact) for kind, fact in facts if f"`{fact}`" not in told[kind]] == []
 
 
 def _name(function: ast.expr) -> str:
-    return (
-        function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
-    )
+    return str(getattr(function, "attr", getattr(function, "id", "")))
 
 
 def _texts(value: ast.expr, path: Path) -> Iterator[str]:
@@ -540,14 +527,9 @@ def spans(text: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_whatever_degrades_a_session_is_looked_up_there(language: str) -> None:
-    needed = (emitted() - HARMLESS_KINDS) | {KILLED, SILENT}
+def test_whatever_degrades_a_session_and_every_reason_of_a_stream_is_looked_up_there(language: str) -> None:
+    needed = (emitted() - HARMLESS_KINDS) | {KILLED, SILENT, *DestinationFault}
     assert needed - set(rows(page(language))) == set()
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_every_reason_of_a_stream_is_looked_up_there(language: str) -> None:
-    assert set(DestinationFault) - set(rows(page(language))) == set()
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-import numpy as np
-
 from capture.detectors.source_health import Patience
 from config.errors import DeviceError
 from devices.health.faults import Fault
@@ -18,7 +16,19 @@ from devices.model.device import DeviceKind
 from tests.proofs import lecture, watches_sound
 from tests.proofs.detection import Attended, detect
 from tests.rig import pictures as rig
-from tests.support.scenes import RATE, Shot, Watched, before, camera_pictures, jpeg, live, paced, plain
+from tests.support.scenes import (
+    RATE,
+    Shot,
+    Watched,
+    before,
+    bursts,
+    camera_pictures,
+    jpeg,
+    live,
+    nearly_the_same,
+    paced,
+    plain,
+)
 
 MINUTES = 30.0
 LONGEST_S = 12.0
@@ -111,30 +121,17 @@ def _damaged(damage: Callable[[bytes], bytes]) -> Callable[[float], Iterator[Sho
     return lambda at_s: paced(map(damage, live()), from_s=at_s)
 
 
-def _nearly_same(at_s: float) -> Iterator[Shot]:
-    wall = np.linspace(60, 190, 320).astype(np.uint8)[None, :, None].repeat(180, 0).repeat(3, 2)
-    other = wall.copy()
-    other[10:14, 20:24] += 1
-    return paced(itertools.cycle([jpeg(wall, 100), jpeg(other, 100)]), from_s=at_s)
-
-
-def _bursts(at_s: float) -> Iterator[Shot]:
-    for number, pictures in enumerate(itertools.batched(live(), 3)):
-        for place, picture in enumerate(pictures):
-            yield at_s + (number * 3) / RATE + place / 1000, picture
-
-
 FAULTS = (
     Injected("no data", Fault.NO_DATA, 0.85, _nothing),
     Injected("no data, at 5 pictures a second", Fault.NO_DATA, 1.15, _nothing, rate=5),
     Injected("unplugged", Fault.LOST, 0.15, _nothing, is_lost=True),
     Injected("a third of the rate", Fault.SLOW, 2.5, _at_rate(RATE / 3)),
     Injected("half of the rate", Fault.SLOW, 3.0, _at_rate(RATE / 2)),
-    Injected("uneven", Fault.JITTER, 4.0, _bursts),
+    Injected("uneven", Fault.JITTER, 4.0, bursts),
     Injected("corrupt", Fault.DAMAGED, 0.3, _damaged(rig.damaged)),
     Injected("cut off", Fault.DAMAGED, 0.3, _damaged(lambda picture: picture[: len(picture) // 2])),
     Injected("frozen", Fault.FROZEN, 3.2, _same(lambda: camera_pictures()[7])),
-    Injected("nearly frozen", Fault.FROZEN, 9.2, _nearly_same),
+    Injected("nearly frozen", Fault.FROZEN, 9.2, lambda at_s: paced(nearly_the_same(), from_s=at_s)),
     Injected("black", Fault.BLACK, 5.2, _same(lambda: jpeg(plain(0, 0, 0)))),
     Injected("slate of bars", Fault.NO_SIGNAL, 3.2, _same(lambda: rig.jpeg(rig.no_signal(320, 180))), CARD),
     Injected("slate of blue", Fault.NO_SIGNAL, 5.2, _same(lambda: jpeg(plain(0, 0, 255))), CARD),

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -64,6 +64,16 @@ def make_program(path: Path) -> Path:
 def no_pdf(page: bytes) -> bytes:
     """Stand in for what makes a PDF, where a hundred of them would be made."""
     return b"%PDF-1.7 stand-in"
+
+
+def fails(code: int, when: Callable[[str, Path], bool]) -> DurableFiles:
+    """Return a disk that fails with `code` at the steps for which `when(step, path)` holds."""
+
+    def before(step: str, path: Path) -> None:
+        if when(step, path):
+            raise OSError(code, os.strerror(code), str(path))
+
+    return DurableFiles(before)
 
 
 def archive_at(root: Path, disk: DurableFiles | None = None) -> Archive:

@@ -100,6 +100,21 @@ def numbered(picture: bytes) -> Iterator[bytes]:
         yield picture + number.to_bytes(4)
 
 
+def nearly_the_same() -> Iterator[bytes]:
+    """Give a wall for ever whose one corner flickers by a level."""
+    wall = np.linspace(60, 190, WIDTH).astype(np.uint8)[None, :, None].repeat(HEIGHT, 0).repeat(3, 2)
+    flickering = [wall, wall.copy()]
+    flickering[1][10:14, 20:24] += 1
+    return itertools.cycle([jpeg(picture, 100) for picture in flickering])
+
+
+def bursts(from_s: float, size: int = 3) -> Iterator[Shot]:
+    """Give a camera's pictures at their rate, but so many at once."""
+    for number, pictures in enumerate(itertools.batched(live(), size)):
+        for place, picture in enumerate(pictures):
+            yield from_s + number * size / RATE + place / 1000, picture
+
+
 def live_then(pictures: Iterator[bytes], from_s: float, to_s: float) -> itertools.chain[Shot]:
     """Show a camera, then `pictures` for a while, then the camera again."""
     shown = before(to_s, paced(pictures, from_s=from_s))
@@ -149,14 +164,14 @@ class FakeCamera(VideoSource):
 
     def read(self, timeout_s: float) -> Frame | None:
         deadline_s = self.seconds + timeout_s
-        self._next = self._next or next(self._shots, None)
-        while self._next and self._next[0] <= deadline_s:
-            (at_s, payload), self._next = self._next, next(self._shots, None)
+        while (shot := self._next or next(self._shots, None)) and shot[0] <= deadline_s:
+            self._next, (at_s, payload) = None, shot
             captured_ns = self.zero_ns + round(at_s * NANOSECONDS)
             self._clock.advance_to(captured_ns)
             if payload:
                 return Frame(captured_ns, payload)
             self.damaged += 1
+        self._next = shot
         self._clock.advance_to(self.zero_ns + round(deadline_s * NANOSECONDS))
         if self._lost_s is not None and self.seconds >= self._lost_s:
             raise DeviceError(f"{self.name} was lost", why="lost")

@@ -1,22 +1,15 @@
 """Sources that give what a test tells them, in simulated time; and the situation in which a check looks at them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from fractions import Fraction
 
-import av
 import msgspec
 
 from agent.checks.check import CheckContext
-from capture.media.jpeg import JpegDecoder
-from capture.media.pictures import SizeCache
 from capture.source import (
     SAMPLE_RATE,
     AudioBlock,
     AudioSource,
-    ColorMatrix,
-    Frame,
     Samples,
-    Size,
     VideoFormat,
     VideoSource,
 )
@@ -26,7 +19,7 @@ from devices.model.device import Device, DeviceKind
 from recorder.model.status import SessionStatus
 from recorder.session.request import SessionRequest
 from tests.support import situations
-from tests.support.scenes import HEIGHT, WIDTH
+from tests.support.scenes import HEIGHT, WIDTH, FakeCamera, paced
 from tests.support.simulated import SimulatedClock
 
 RATE = 50
@@ -37,7 +30,7 @@ CARD = Device(id="534d:2109@1-2", kind=DeviceKind.CAPTURE_CARD, name="Slides")
 MICROPHONE = Device(id="0d8c:0134@1-3", kind=DeviceKind.MICROPHONE, name="Mimbar")
 
 
-class Shown(VideoSource):
+class Shown(FakeCamera):
     """A camera that gives JPEGs, RATE in a second of its clock; `refuses` is what opening raises."""
 
     name = "Podium"
@@ -45,24 +38,14 @@ class Shown(VideoSource):
     def __init__(self, pictures: Iterable[bytes], *, refuses: LiputError | None = None) -> None:
         self.clock = SimulatedClock()
         self.is_open = False
-        self._pictures = iter(pictures)
-        self._refuses = refuses
-        self._decoders = SizeCache((WIDTH, HEIGHT), lambda within: JpegDecoder((WIDTH, HEIGHT), within))
+        size = WIDTH, HEIGHT
+        super().__init__(self.clock, paced(pictures, RATE), rate=RATE, size=size, lost_s=None, signal=lambda _: None)
+        self.refuses = refuses
 
     def open(self) -> VideoFormat:
-        if self._refuses:
-            raise self._refuses
+        form = super().open()
         self.is_open = True
-        return VideoFormat(WIDTH, HEIGHT, Fraction(RATE), ColorMatrix.BT601)
-
-    def read(self, timeout_s: float) -> Frame | None:
-        picture = next(self._pictures, None)
-        self.clock.advance(timeout_s if picture is None else 1 / RATE)
-        return None if picture is None else Frame(self.clock.now_ns(), picture)
-
-    def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
-        assert isinstance(frame.payload, bytes)
-        return self._decoders.get(within).decode(frame.payload)
+        return form
 
     def close(self) -> None:
         self.is_open = False

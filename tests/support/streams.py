@@ -1,4 +1,4 @@
-"""Live streams in tests: an event log, a pump in real time, and a session that streams beside its recording."""
+"""Live streams in tests: an event log, and a pump in real time; files of streams as ffprobe reads them."""
 
 import json
 import subprocess
@@ -9,27 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-from capture.pacing import RealPace
-from capture.sources.source_kind import ChosenSource
-from capture.synthetic.audio import SyntheticAudio
-from capture.synthetic.video import SyntheticVideo
-from config.events import Event
-from config.settings.schema import BUILT_IN_PROFILES
-from config.settings.secrets import Secret, StreamTarget, secret_url
+from config.settings.secrets import StreamTarget, secret_url
 from devices.host.clock import SystemClock
-from recorder.archive.archive import Archive
 from recorder.live.destination import LiveDestination
 from recorder.live.kind import DestinationFault, fault_sentence
 from recorder.live.transports.hls import PLAYLIST, HlsPlaylist
-from recorder.live_encode.headroom import HeadroomQuery, StreamPlan
-from recorder.model.status import SessionResult
-from recorder.program.mixer import SoundInput
-from recorder.session.session import Session
 from tests.support.encoded import RATE, SmallEncoder
 from tests.support.media import PutsPackets
-from tests.support.plans import session_plan
-from tests.support.rtmp_server import NginxRtmp
-from tests.support.waiting import wait_for
 
 
 class Events:
@@ -147,49 +133,3 @@ def _probe(path: Path, *arguments: str) -> dict[str, list[dict[str, str]]]:
 def playlist(folder: Path) -> HlsPlaylist:
     file = folder / PLAYLIST
     return HlsPlaylist.read(file.read_text()) if file.is_file() and not file.is_symlink() else HlsPlaylist()
-
-
-PROFILE = BUILT_IN_PROFILES["240p15"]
-
-
-class Streamed:
-    """A session that streams an encode of its own, and runs on a thread until `end`."""
-
-    def __init__(self, folder: Path, server: NginxRtmp) -> None:
-        clock, stop = SystemClock(), threading.Event()
-        pace = RealPace(clock, stop)
-        picture = SyntheticVideo(PROFILE.width, PROFILE.height, PROFILE.fps, pace, stop)
-        sound = SyntheticAudio(pace, stop)
-        self.events: list[Event] = []
-        plan = session_plan(
-            title="Rapat Senat",
-            profile=PROFILE,
-            pictures=[ChosenSource(picture.name, picture)],
-            sounds=[SoundInput(sound.name, sound)],
-            archives=[Archive(folder / "arsip", clock, reserve_bytes=1)],
-            pace=pace,
-            stop=stop,
-            live=True,
-            stream=StreamPlan("separate", 60_000, HeadroomQuery(PROFILE, 120_000)),
-            targets=[StreamTarget("kampus", Secret(server.url("good-key")))],
-        )
-        self.session = Session(plan, clock=clock, listener=self.events.append)
-        self._results: list[SessionResult] = []
-        self._thread = threading.Thread(target=lambda: self._results.append(self.session.run()))
-
-    def start(self, *, at_once: bool = True) -> None:
-        if at_once:
-            self.session.start()
-        self._thread.start()
-
-    def until(self, kind: str, times: int = 1) -> Event:
-        return wait_for(lambda: [event for event in self.events if event.kind == kind][times - 1 :], what=kind)[0]
-
-    def until_frames(self, count: int) -> None:
-        wait_for(lambda: self.session.status().frames >= count)
-
-    def end(self) -> SessionResult:
-        self.session.stop()
-        self._thread.join(60)
-        (result,) = self._results
-        return result

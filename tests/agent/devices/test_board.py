@@ -17,7 +17,7 @@ from agent.devices.board import DeviceBoard, HealthLogFollower, SoundInputWatche
 from agent.devices.listing import with_swaps_and_faults
 from capture.sound.child_process import ServerSource, SoundInputs
 from config.errors import DeviceError
-from devices.health.faults import Fault, with_health
+from devices.health.faults import Fault
 from devices.health.log_line import HealthLine, LogKind, LogLevel
 from devices.health.log_writer import HealthLog
 from devices.host.clock import SystemClock
@@ -251,15 +251,6 @@ def test_the_worst_of_all_that_is_known_is_shown() -> None:
     assert faults_of(CAMERA, twin) == ["swapped", None]
     find(Fault.FLAPPING)
     assert faults_of(CAMERA, twin) == ["flapping", None]
-
-
-def test_one_that_may_not_be_opened_or_is_in_use_is_as_whoever_has_it_says() -> None:
-    busy = with_health(CAMERA, Fault.BUSY, "used by liput", THEN)
-    find(Fault.SLOW_PORT)
-    assert faults_of(with_health(CAMERA, Fault.DENIED, "denied", THEN)) == ["denied"]
-    assert faults_of(busy) == ["busy"]
-    find(Fault.FROZEN)
-    assert faults_of(busy) == ["frozen"]
 
 
 def test_what_cannot_be_read_costs_nothing_else() -> None:

@@ -5,7 +5,6 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator
 
-import numpy as np
 import pytest
 
 from capture.detectors.source_health import Patience
@@ -20,10 +19,12 @@ from tests.support.scenes import (
     Shot,
     Watched,
     before,
+    bursts,
     camera_pictures,
     jpeg,
     live,
     live_then,
+    nearly_the_same,
     numbered,
     one_fault,
     paced,
@@ -183,15 +184,8 @@ def test_a_device_that_gives_nothing_after_a_standstill_of_the_pc_is_silent() ->
     assert found_s == pytest.approx(3.7, abs=0.2)
 
 
-def bursts(rate: int, size: int, from_s: float) -> itertools.chain[Shot]:
-    return itertools.chain.from_iterable(
-        ((from_s + number * size / rate + place / 1000, picture) for place, picture in enumerate(pictures))
-        for number, pictures in enumerate(itertools.batched(live(), size))
-    )
-
-
 def test_pictures_in_bursts_are_uneven() -> None:
-    shots = itertools.chain(before(10.0, paced(live())), before(20.0, bursts(RATE, 3, 10.0)))
+    shots = itertools.chain(before(10.0, paced(live())), before(20.0, bursts(10.0)))
     watched = Watched(itertools.chain(shots, paced(live(), from_s=20.0)))
     watched.run(30.0)
     (found_s, _, fault), (over_s, _, ended) = watched.faults()
@@ -201,7 +195,7 @@ def test_pictures_in_bursts_are_uneven() -> None:
 
 
 def test_pictures_of_a_screen_are_taken_by_this_pc_and_no_cable_is_blamed() -> None:
-    shots = itertools.chain(before(10.0, paced(live())), bursts(RATE, 3, 10.0))
+    shots = itertools.chain(before(10.0, paced(live())), bursts(10.0))
     uneven = Watched(shots, kind=DeviceKind.CAPTURE_CARD, device="screen::0")
     uneven.run(20.0)
     assert uneven.faults() == []
@@ -209,13 +203,6 @@ def test_pictures_of_a_screen_are_taken_by_this_pc_and_no_cable_is_blamed() -> N
     slow.run(20.0)
     (found,) = slow.log.of(LogKind.DEGRADED)
     assert "this PC is busy: close other programs" in found.reason
-
-
-def nearly_the_same() -> Iterator[bytes]:
-    wall = np.linspace(60, 190, 320).astype(np.uint8)[None, :, None].repeat(180, 0).repeat(3, 2)
-    flickering = [wall, wall.copy()]
-    flickering[1][10:14, 20:24] += 1
-    return itertools.cycle([jpeg(picture, 100) for picture in flickering])
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from capture.media.h264 import (
     nal_units,
     parameter_sets,
 )
-from capture.media.pictures import SizeCache, plane_views
+from capture.media.pictures import plane_views
 from capture.source import ColorMatrix, Frame, Size
 from config.errors import MediaError
 from tests.support.bars import ffmpeg, raw_input, simple_jpeg, smooth
@@ -165,19 +165,6 @@ def test_damage_is_found_in_smaller_pictures_too(use_turbo: bool, monkeypatch: p
     with pytest.raises(MediaError):
         decoder.decode(Frame(0, data[: len(data) // 2]), (160, 90))
     assert decoder.decode(Frame(0, data), (160, 90)).width == 160
-
-
-def test_only_the_latest_sizes_are_kept() -> None:
-    made: list[Size] = []
-
-    def make(size: Size) -> Size:
-        made.append(size)
-        return size
-
-    sizes = SizeCache((WIDTH, HEIGHT), make)
-    for within in ((320, 180), (160, 90), (320, 180), (80, 44), (320, 180), (64, 36), (320, 180), (160, 90)):
-        sizes.get(within)
-    assert made == [(640, 360), (320, 180), (160, 90), (80, 44), (64, 36), (160, 90)]
 
 
 # NAL units

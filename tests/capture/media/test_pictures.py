@@ -212,15 +212,6 @@ def test_pictures_of_another_size_and_layout_are_shrunk_by_parts_too() -> None:
     assert plane_views(pool.store(larger))[0][0, 0] == 93
 
 
-def test_a_picture_stays_as_it_is_until_the_next_but_one() -> None:
-    pool = FramePool(64, 48, ColorMatrix.BT601)
-    shown = []
-    for value in range(6):
-        shown.append(pool.store(plain_planes((value, value, value), (2, 2), full_range=False)))
-        levels = [int(plane_views(picture)[0][0, 0]) for picture in shown[-2:]]
-        assert levels == [value - 1, value][-len(shown) :]
-
-
 def test_planes_are_copied_into_others_of_the_same_number_and_sizes() -> None:
     source = [np.full((4, 6), 7, np.uint8), np.full((2, 3), 8, np.uint8)]
     into = [np.zeros((4, 6), np.uint8), np.zeros((2, 3), np.uint8)]
@@ -375,5 +366,6 @@ def test_the_latest_three_smaller_sizes_are_kept_beside_the_full_one() -> None:
     cache = SizeCache((1920, 1080), lambda _size: next(numbers))
     sizes = [(1280, 720), (640, 360), (320, 180), (160, 90)]
     assert [cache.get(size) for size in (None, (1920, 1080), *sizes)] == [1, 1, 2, 3, 4, 5]
-    assert [cache.get(size) for size in (*sizes[1:], None)] == [3, 4, 5, 1]
+    assert [cache.get(size) for size in (*sizes[2:], sizes[1], None)] == [4, 5, 3, 1]
     assert cache.get(sizes[0]) == 6, "the oldest was dropped"
+    assert cache.get(sizes[1]) == 3, "who was asked for last is kept"

@@ -227,19 +227,3 @@ def test_the_sound_of_anothers_stick_is_not_taken_where_only_its_picture_is_in_t
     _, other, other_sound = session_of(room, stick("1-2"), stick("1-3"), half("1-3"))
     room.extend([stick("1-2"), half("1-2")])
     assert (other.find(), other_sound.find()) == (None, None)
-
-
-def test_what_a_role_was_given_to_is_not_taken_before_it_was_ever_there() -> None:
-    room, claims = Room(), list[DeviceClaim]()
-    awaited = DeviceClaim(claims)
-    awaited.expect(binding_of(stick("1-2"), NOW))
-    where = BoundLocator(binding_of(stick("1-3"), NOW), room, DeviceClaim(claims))
-    where.lost()
-    assert where.find() is None
-    room.append(stick("1-2"))
-    assert where.find() is None
-    found = BoundLocator(binding_of(stick("1-2"), NOW), room, awaited)
-    assert found.find() == LocatedDevice(stick("1-2"))
-    assert where.find() is None
-    room.append(stick("2-1"))
-    assert where.find() == moved(stick("2-1"), "1-3")

@@ -362,6 +362,7 @@ def health(fault: str | None) -> Health:
         (None, "slow-port", "slow-port"),
         ("swapped", "flapping", "flapping"),
         ("no-data", "denied", "denied"),
+        ("denied", "slow-port", "denied"),
         # Whoever has it open knows how it is; what is wrong with its port alone is less than that it is in use.
         ("busy", "frozen", "frozen"),
         ("busy", "of-tomorrow", "of-tomorrow"),

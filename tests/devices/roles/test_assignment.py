@@ -136,26 +136,6 @@ def test_a_device_that_cannot_move_keeps_its_role(office: Office, monkeypatch: p
     assert len(office.record.lines) == lines
 
 
-def test_a_role_goes_to_another_device_when_it_is_given_to_it(office: Office) -> None:
-    office.assign("podium", "1-1")
-    before = office.assign("podium", "1-2")
-    assert (before and before.id) == "046d:0825:A1"
-    assert office.listed()["534d:2109@1-2"] == "podium"
-    assert office.record.lines[-1].kind == LogKind.ROLE_ASSIGNED
-
-
-def test_taking_a_replacement_for_a_missing_one_is_told_as_that(office: Office) -> None:
-    office.assign("podium", "1-1")
-    office.room.unplug("1-1")
-    office.room.plug(replace(WEBCAM, serial="B2"), "1-1")
-    assert office.listed()["046d:0825:B2"] is None
-    office.assign("podium", "1-1")
-    assert office.listed()["046d:0825:B2"] == "podium"
-    line = office.record.lines[-1]
-    assert (line.kind, line.device) == (LogKind.ROLE_REPLACED, "046d:0825:B2")
-    assert line.detail == {"role": "podium", "old": "046d:0825:A1", "new": "046d:0825:B2"}
-
-
 def test_a_role_is_taken_away(office: Office) -> None:
     office.assign("podium", "1-1")
     taken = assignment.unassign(office.store, "PODIUM", record=office.record)

@@ -4,7 +4,7 @@ import errno
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
 
@@ -16,7 +16,6 @@ from devices.health.log_line import LogKind, LogLevel
 from devices.host.clock import NANOSECONDS
 from recorder.archive.archive import Archive
 from recorder.archive.fixity_round import FixityEntry, FixityLog, FixityRound, RoundResult
-from recorder.disk.durable import DurableFiles
 from recorder.disk.package_locks import package_lock
 from recorder.package import fixity
 from recorder.package.fixity import ByteProgress
@@ -136,13 +135,9 @@ def test_no_title_leads_out_of_the_archive_and_equal_ones_have_folders_of_their_
 def test_a_disk_that_fails_at_the_beginning_leaves_nothing(tmp_path: Path, code: int, why: ErrorCause) -> None:
     for step in range(5):
         left = iter(range(step, -1, -1))
-
-        def fail(_step: str, path: Path, left: Iterator[int] = left) -> None:
-            if next(left) == 0:
-                raise OSError(code, os.strerror(code), str(path))
-
+        disk = archives.fails(code, lambda *_, left=left: next(left) == 0)
         with pytest.raises(StorageError, check=because(why)):
-            archives.archive_at(tmp_path / "new" / "arsip", DurableFiles(fail)).begin("Rapat", archives.STARTED)
+            archives.archive_at(tmp_path / "new" / "arsip", disk).begin("Rapat", archives.STARTED)
         assert list(tmp_path.iterdir()) == []
 
 

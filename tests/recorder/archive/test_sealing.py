@@ -4,7 +4,6 @@ import errno
 import hashlib
 import io
 import json
-import os
 import platform
 import re
 import shutil
@@ -209,12 +208,8 @@ def test_nothing_in_the_archive_is_overwritten(archive: Archive, program: Path) 
 
 def test_a_disk_that_fills_up_while_sealing_costs_an_attempt_only(tmp_path: Path, program: Path) -> None:
     full = True
-
-    def fail(_step: str, path: Path) -> None:
-        if full and path.name == bag.TAG_MANIFEST_FILE:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-
-    archive = archives.archive_at(tmp_path / "arsip", DurableFiles(fail))
+    disk = archives.fails(errno.ENOSPC, lambda _, path: full and path.name == bag.TAG_MANIFEST_FILE)
+    archive = archives.archive_at(tmp_path / "arsip", disk)
     with archives.recorded(archive, program) as work:
         with pytest.raises(StorageError, check=because("full")):
             archive.seal(work, archives.FACTS)

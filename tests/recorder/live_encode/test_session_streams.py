@@ -8,17 +8,31 @@ import av
 import pytest
 
 from config.errors import EncoderError
+from config.events import Event
+from config.settings.secrets import Secret, StreamTarget
 from recorder.encode.encoder import Encoder
 from recorder.live_encode import live_encode_control
+from recorder.live_encode.headroom import HeadroomQuery, StreamPlan
 from recorder.live_encode.live_encoder import LiveEncoder
 from recorder.model.packet import EncodedPacket
 from tests.support import media
 from tests.support.rtmp_server import NginxRtmp
-from tests.support.sessions import PROFILE, faults, program
-from tests.support.streams import Streamed
+from tests.support.sessions import PROFILE, Armed, faults, program
 from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.alone("sessions in real time", lane="sessions"), pytest.mark.server]
+
+
+class Streamed(Armed):
+    """A session that streams an encode of its own."""
+
+    def __init__(self, folder: Path, server: NginxRtmp) -> None:
+        stream = StreamPlan("separate", 60_000, HeadroomQuery(PROFILE, 120_000))
+        target = StreamTarget("kampus", Secret(server.url("good-key")))
+        super().__init__(folder, stream=stream, targets=[target])
+
+    def told(self, kind: str, times: int = 1) -> Event:
+        return wait_for(lambda: [event for event in self.heard if event.kind == kind][times - 1 :], what=kind)[0]
 
 
 def video_bits(path: Path) -> float:
@@ -45,16 +59,16 @@ def test_the_server_gets_another_encode_of_the_recordings_pictures_at_their_time
         put(packet)
 
     streamed.session.destinations.put = spy  # type: ignore[method-assign] # to see what goes there
-    streamed.start(at_once=False)
-    wait_for(lambda: streamed.session.status().pre_roll_s > PROFILE.keyframe_s + 1)
-    assert not is_encoding(), "while it is only armed"
-    streamed.session.start(pre_roll_s=1.0)
-    begun = streamed.until("session-live")
-    streamed.until("destination-live")
-    assert is_encoding()
-    streamed.until_frames(8 * 15)
-    line = streamed.session.status().stream
-    result = streamed.end()
+    with streamed:
+        wait_for(lambda: streamed.session.status().pre_roll_s > PROFILE.keyframe_s + 1)
+        assert not is_encoding(), "while it is only armed"
+        streamed.session.start(pre_roll_s=1.0)
+        begun = streamed.told("session-live")
+        streamed.told("destination-live")
+        assert is_encoding()
+        wait_for(lambda: streamed.session.status().frames >= 8 * 15)
+        line = streamed.session.status().stream
+        result = streamed.end()
     assert (begun.detail["stream_encode"], begun.detail["stream_why"]) == ("separate", "set")
     assert line
     assert (line.encode, line.least, line.most) == ("separate", 60_000, 120_000)
@@ -91,14 +105,15 @@ def test_an_encode_that_fails_costs_neither_the_recording_nor_the_viewers(
 ) -> None:
     """They are connected anew, and get what is recorded."""
     monkeypatch.setattr(live_encode_control, "LiveEncoder", partial(LiveEncoder, encoder=Failing))
-    streamed = Streamed(tmp_path, server)
-    streamed.start()
-    streamed.until("destination-live")
-    failed = streamed.until("stream-encode-failed", 2)
-    streamed.until("destination-live", 2)
-    streamed.until_frames(streamed.session.status().frames + 45)
-    line = streamed.session.status().stream
-    result = streamed.end()
+    with Streamed(tmp_path, server) as streamed:
+        streamed.session.start()
+        streamed.told("destination-live")
+        failed = streamed.told("stream-encode-failed", 2)
+        streamed.told("destination-live", 2)
+        enough = streamed.session.status().frames + 45
+        wait_for(lambda: streamed.session.status().frames >= enough)
+        line = streamed.session.status().stream
+        result = streamed.end()
     assert failed.detail["goes_on"] == "shared"
     assert line
     assert (line.encode, line.why, line.bitrate) == ("shared", "failed", PROFILE.video_bitrate)

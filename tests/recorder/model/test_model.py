@@ -1,9 +1,7 @@
-"""What the rest of the recorder talks about: packets, names, marks, chapters, states and faults."""
+"""What the rest of the recorder talks about: names, marks, chapters, states and faults."""
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
-from fractions import Fraction
-from random import Random
 from uuid import UUID
 
 import pytest
@@ -25,7 +23,6 @@ from recorder.model.names import (
     start_in_name,
     utf8_safe,
 )
-from recorder.model.packet import EncodedPacket, PacketBacklog, Track
 from recorder.model.session_faults import AWAY_KINDS, HOLD_S, NOT_OPENED_KINDS, ActiveFaults, ends_fault
 from recorder.model.status import TRANSITIONS, SessionState, StateMachine
 from recorder.model.titles import chapters
@@ -33,64 +30,6 @@ from tests.support.simulated import SimulatedClock
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()))
 WIB = timezone(timedelta(hours=7))
-
-
-def test_times_of_a_packet_in_seconds_are_those_of_its_counts() -> None:
-    random = Random(1)
-    for _ in range(1000):
-        base = random.choice([Fraction(1, 90_000), Fraction(1, 48_000), Fraction(1001, 30_000)])
-        pts, dts, duration = (random.randint(-5000, 10**10) for _ in range(3))
-        packet = EncodedPacket(Track.VIDEO, b"", pts, dts, duration, base, is_keyframe=False)
-        assert (packet.begins, packet.ends) == (pts * base, (pts + duration) * base)
-        assert (packet.ends_s, packet.dts_s) == (float(packet.ends), float(dts * base))
-
-
-def picture(number: int, size: int = 10) -> EncodedPacket:
-    """Return picture `number` of 10 a second, each tenth a keyframe."""
-    return EncodedPacket(Track.VIDEO, bytes(size), number, number, 1, Fraction(1, 10), number % 10 == 0)
-
-
-def sound(number: int) -> EncodedPacket:
-    """Return sound that lasts 20 ms."""
-    return EncodedPacket(Track.AUDIO, bytes(5), number, number, 1, Fraction(1, 50), True)
-
-
-def test_a_backlog_keeps_from_the_last_keyframe_that_is_safe() -> None:
-    backlog = PacketBacklog()
-    for second in range(8):
-        for number in range(50):  # sound is a second before its pictures, as an encoder gives them
-            backlog.add(sound(second * 50 + number))
-        for number in range(10):
-            backlog.add(picture(second * 10 + number))
-    for safe_s, begins_s in ((0.9, 0), (1.0, 1), (4.7, 4), (4.2, 4), (7.99, 7)):
-        backlog.confirm(safe_s)
-        packets = backlog.from_the_start()
-        pictures = [packet.pts for packet in packets if packet.track == Track.VIDEO]
-        sounds = [packet.pts for packet in packets if packet.track == Track.AUDIO]
-        assert backlog.start == begins_s
-        assert pictures == list(range(begins_s * 10, 80))
-        assert sounds == list(range(sounds[0], 400))
-        assert begins_s - 0.07 <= sounds[0] / 50 <= begins_s
-
-
-def test_the_bound_of_a_backlog_drops_whole_groups_of_pictures() -> None:
-    backlog = PacketBacklog()
-    for number in range(100):
-        backlog.add(picture(number, 50))
-        backlog.add(sound(number * 5))
-        backlog.drop_to(2000)
-    packets = backlog.from_the_start()
-    first = next(packet for packet in packets if packet.track == Track.VIDEO)
-    assert first.is_keyframe
-    assert first.pts >= 60
-    assert sum(len(packet.data) for packet in packets) <= 2000
-
-
-def test_before_the_first_picture_there_is_nothing_to_begin_with() -> None:
-    backlog = PacketBacklog()
-    backlog.confirm(10.0)
-    assert backlog.start == 0
-    assert not backlog.from_the_start()
 
 
 @pytest.mark.parametrize(

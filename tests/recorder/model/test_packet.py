@@ -1,5 +1,6 @@
 """What is kept of a recording's packets until they are on disk: groups from a keyframe on, and the sound of each."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -30,10 +31,9 @@ def numbers(packets: list[EncodedPacket], track: str = Track.VIDEO) -> list[int]
 
 
 def test_a_packet_says_when_it_is_shown_and_decoded() -> None:
-    one = packet(sound_track("podium"), 7)
-    assert (one.track, one.begins, one.ends, one.ends_s, one.dts_s) == (
-        "sound:podium", Fraction(7, 10), Fraction(8, 10), 0.8, 0.6,
-    )  # fmt: skip
+    one = replace(packet(sound_track("podium"), 7), time_base=Fraction(1001, 30_000))
+    assert (one.track, one.begins, one.ends) == ("sound:podium", Fraction(7007, 30_000), Fraction(8008, 30_000))
+    assert (one.ends_s, one.dts_s) == (8008 / 30_000, 6006 / 30_000)
 
 
 def test_what_is_kept_is_counted(kept: PacketBacklog) -> None:
@@ -86,6 +86,9 @@ def test_nothing_is_left_after_clearing(kept: PacketBacklog) -> None:
     kept.clear()
     assert (len(kept.leaders), len(kept.others), kept.bytes) == (0, 0, DiskProgress().bytes) == (0, 0, 0)
     assert DiskProgress().media_time_s == 0
+    kept.confirm(10.0)
+    assert kept.start == 0
+    assert kept.from_the_start() == []
 
 
 def test_sound_that_ends_where_the_run_in_begins_is_not_needed(kept: PacketBacklog) -> None:

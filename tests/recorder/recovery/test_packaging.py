@@ -68,12 +68,8 @@ def test_parts_are_kept_where_what_was_made_of_them_is_lost(archive: Archive, le
 def test_what_cannot_be_completed_takes_no_room(archive: Archive, left: Left) -> None:
     leave_two_parts(archive, left)
     before = set(archive.root.rglob("*"))
-
-    def fail(step: str, path: Path) -> None:
-        if (step, path.suffix) == ("rename", ".joined"):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-
-    (outcome,) = recover(archive, disk=DurableFiles(fail))
+    disk = archives.fails(errno.ENOSPC, lambda step, path: (step, path.suffix) == ("rename", ".joined"))
+    (outcome,) = recover(archive, disk=disk)
     assert outcome.state is RecoveryState.FAILED, outcome
     assert set(archive.root.rglob("*")) == before
     only(archive)
@@ -283,14 +279,11 @@ def test_a_copy_that_is_not_the_same_does_not_replace_the_original(unclosed: Pat
 
 
 def test_a_full_disk_costs_nothing(killed: Path, unclosed: Path) -> None:
-    def fail(step: str, path: Path) -> None:
-        if step == "sync":
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-
+    full = archives.fails(errno.ENOSPC, lambda step, _: step == "sync")
     for path in (killed, unclosed):
         content, whole_bytes, written = path.read_bytes(), inspect_media(path).whole_bytes, path.stat().st_mtime_ns
         with pytest.raises(OSError, match="No space"):
-            repair_media(path, DurableFiles(fail))
+            repair_media(path, full)
         assert path.read_bytes() == content[:whole_bytes]
         assert path.stat().st_mtime_ns == written
         assert not temporary_of(path).exists()

@@ -23,7 +23,6 @@ from config.events import Event
 from devices.host.clock import SystemClock, boot_id
 from recorder.archive.archive import Archive
 from recorder.archive.correction import edit_package
-from recorder.disk.durable import DurableFiles
 from recorder.package.metadata import Package, Recording
 from recorder.package.work_folder import EVENTS_FILE, METADATA_FILES
 from recorder.recovery import resume, unfinished
@@ -76,11 +75,8 @@ def test_what_a_newer_liput_began_keeps_its_title_and_all_else_that_is_understoo
 
 
 def test_what_was_sealing_is_sealed_with_what_its_recorder_said(archive: Archive, program: Path) -> None:
-    def fail(step: str, path: Path) -> None:
-        if (step, path.name) == ("write", "manifest-sha256.txt"):
-            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
-
-    failing = archives.archive_at(archive.root, DurableFiles(fail))
+    disk = archives.fails(errno.EIO, lambda step, path: (step, path.name) == ("write", "manifest-sha256.txt"))
+    failing = archives.archive_at(archive.root, disk)
     with archives.recorded(failing, program) as work, pytest.raises(StorageError):
         failing.seal(work, archives.FACTS)
     _, _, recording = only(archive)
@@ -115,12 +111,8 @@ def test_a_look_changes_nothing_and_a_session_answers_to_its_names(archive: Arch
 
 
 def test_without_room_for_a_repair_the_recording_is_sealed_as_it_is(archive: Archive, left: Left) -> None:
-    def fail(step: str, path: Path) -> None:
-        if step == "finish":
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-
     leftovers.leave_killed(archive, left)
-    (outcome,) = recover(archive, disk=DurableFiles(fail))
+    (outcome,) = recover(archive, disk=archives.fails(errno.ENOSPC, lambda step, _: step == "finish"))
     assert outcome.state is RecoveryState.SEALED
     assert "media-not-repaired: program.mp4" in outcome.degraded
     (package,) = archive.list()

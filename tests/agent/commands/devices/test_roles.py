@@ -77,6 +77,7 @@ def test_scripts_get_what_was_done(desk: Desk) -> None:
     assert desk.json("assign", "podium", "1-2") == {
         "role": "podium", "device": "534d:2109@1-2", "name": "MS2109 HDMI capture stick", "before": "046d:0825:A1",
     }  # fmt: skip
+    assert (desk.bound(), desk.lines()[-1].kind) == ({"podium": "534d:2109@1-2"}, LogKind.ROLE_ASSIGNED)
     assert desk.json("unassign", "Podium") == {
         "role": "podium", "device": "534d:2109@1-2", "name": "MS2109 HDMI capture stick",
     }  # fmt: skip
@@ -159,7 +160,9 @@ def test_a_missing_role_is_shown_with_its_reason_and_the_replacement(desk: Desk)
     assert desk.run("assign", "podium", "046d:0825:B2").stdout == (
         "podium: C270 (046d:0825:B2), in place of C270 (046d:0825:A1)\n"
     )
-    assert desk.lines()[-1].kind == LogKind.ROLE_REPLACED
+    line = desk.lines()[-1]
+    assert (line.kind, line.device) == (LogKind.ROLE_REPLACED, "046d:0825:B2")
+    assert line.detail == {"role": "podium", "old": "046d:0825:A1", "new": "046d:0825:B2"}
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from recorder.package.metadata import Package, PackageState
 from recorder.package.verification import verify_package
 from recorder.package.work_folder import RECORDING_FILE
 from tests.support import archives, copies
+from tests.support.archives import snapshot
 from tests.support.copies import EXTRA, Place
 from tests.support.errors import because
 from tests.support.killed_restorer import repair
@@ -64,15 +65,6 @@ def test_whatever_is_damaged_is_whole_again_and_kept(damage: str, archive: Archi
     assert [package.id for package in archive.list()] == [large.id]
     if EXTRA not in restored.fetched:
         assert sum((large.folder / path).stat().st_size for path in restored.fetched) < 100_000
-
-
-def snapshot(folder: Path) -> dict[str, bytes | str]:
-    """Return everything in a folder: contents of files, where links point."""
-    found = [path for path in sorted(folder.rglob("*")) if path.is_symlink() or path.is_file()]
-    return {
-        str(path.relative_to(folder)): str(path.readlink()) if path.is_symlink() else path.read_bytes()
-        for path in found
-    }
 
 
 def test_a_copy_that_is_damaged_itself_is_not_used(archive: Archive, large: Package, nas: Place) -> None:
