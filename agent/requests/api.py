@@ -8,8 +8,7 @@ import msgspec
 from msgspec import Meta
 from starlette.responses import Response
 
-from agent.requests.commands.edit import add_papers, begin_request
-from agent.requests.commands.steps import pass_on
+from agent.requests.changes import add_papers, begin_request, pass_on
 from agent.requests.options import RequestContext, request_context
 from agent.requests.request_documents import RequestDocument, RequestLine, read_lines, request_document
 from agent.web.api.archive import PackageFileResponse
@@ -77,7 +76,7 @@ def enter(call: ApiCall, asked: NewRequest) -> RequestDocument:
     """Begin the dossier of a request from its letter, as `liput request new --json`."""
     desk = request_context(call.house.settings.read())
     fields = {name: getattr(asked, name) for name in asked.__struct_fields__ if name != "papers"}
-    found = begin_request(desk, fields, _papers(asked.papers))
+    found = begin_request(desk, fields, _papers(asked.papers, desk))
     return request_document(desk.dossiers.dossier(found.id), found, desk)
 
 
@@ -87,13 +86,13 @@ def dispose(
     """Pass a request on to the next role, or to `to`, as `liput request dispose --json`; `papers` are its sheets."""
     desk, dossier = _dossier(call)
     given = Disposition(giver="", to=to, instruction=instruction, by=by, at=desk.past("at", at), noted_at=desk.now)
-    return request_document(dossier, pass_on(dossier, given, _papers(papers), desk), desk)
+    return request_document(dossier, pass_on(dossier, given, _papers(papers, desk), desk), desk)
 
 
 def attach(call: ApiCall, *, papers: Papers, kind: LetterKind = "request") -> RequestDocument:
     """Add papers to a request as `liput request attach --json`."""
     desk, dossier = _dossier(call)
-    return request_document(dossier, add_papers(dossier, _papers(papers), kind, desk.now), desk)
+    return request_document(dossier, add_papers(dossier, _papers(papers, desk), kind, desk.now), desk)
 
 
 def paper(call: ApiCall) -> Response:
@@ -115,8 +114,9 @@ def _dossier(call: ApiCall) -> tuple[RequestContext, Dossier]:
     return desk, desk.dossiers.find(request_key(call.path["id"]))
 
 
-def _papers(sent: Papers) -> list[Paper]:
-    return [make_paper(Path(one.name).name, one.content) for one in sent]
+def _papers(sent: Papers, desk: RequestContext) -> list[Paper]:
+    largest = desk.settings.request.largest_letter
+    return [make_paper(Path(one.name).name, one.content, largest) for one in sent]
 
 
 _AT, _ONE = "/api/v1/requests", "/api/v1/requests/{id}"

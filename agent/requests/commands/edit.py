@@ -1,13 +1,10 @@
 """`liput request new`, `link`, `edit`, `attach`, `close`, `cancel`, `reopen`: each change is kept in the history."""
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
-from uuid import uuid4
 
 import click
-import msgspec
 
+from agent.requests.changes import add_papers, begin_request
 from agent.requests.commands.steps import id_argument
 from agent.requests.options import (
     RequestContext,
@@ -23,10 +20,8 @@ from config.errors import UsageError
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.features.dossier.packing import request_to_carry
-from recorder.features.dossier.papers import Paper, read_paper
-from recorder.features.dossier.steps import procedure_of
-from recorder.features.dossier.store import Dossier, with_change
-from recorder.model.names import slug
+from recorder.features.dossier.papers import read_paper
+from recorder.features.dossier.store import with_change
 from recorder.package.request import LetterKind, Request, RequestState
 from recorder.package.verification import require_sealed
 
@@ -56,23 +51,6 @@ def new_command(
     papers = [read_paper(path, context.settings.request.largest_letter) for path in letters]
     request = begin_request(context, given, papers, may_repeat=force)
     print_answer(context.dossiers.dossier(request.id), request, context, f"Request {request.id}", as_json=as_json)
-
-
-def begin_request(
-    context: RequestContext, given: Mapping[str, object], papers: Sequence[Paper], *, may_repeat: bool = False
-) -> Request:
-    """Begin the dossier of a request from its fields, as the options name them. Raises UsageError, DossierError."""
-    fields = given_fields(context, given)
-    uuid, event = uuid4(), str(fields.pop("event"))
-    fields.setdefault("received_at", context.now)
-    blank = Request(
-        id="", uuid=str(uuid), event=event, received_at=context.now, procedure=procedure_of(context.settings.request)
-    )
-    request = msgspec.structs.replace(blank, **fields)
-    name = f"{request.received_at:%Y-%m-%d}_{slug(event, 'acara')}_{uuid.hex[:8]}"
-    request = msgspec.structs.replace(request, id=name)
-    check_times(request)
-    return context.dossiers.add(request, papers, context.now, may_repeat=may_repeat)
 
 
 LINK_EXAMPLES = """\b
@@ -189,21 +167,6 @@ def attach_command(
     kept = {letter.sha256: letter.file for letter in request.letters}
     names = ", ".join(dict.fromkeys(kept[paper.sha256] for paper in papers))
     print_answer(dossier, request, context, f"{request.id}: {names}", as_json=as_json)
-
-
-def add_papers(dossier: Dossier, papers: Sequence[Paper], kind: LetterKind | None, now: datetime) -> Request:
-    """Add papers; a `kind` also changes that of kept ones. Raises DossierError, StorageError."""
-
-    def change(request: Request) -> Request:
-        new = dossier.keep(papers, kind or "request", request.letters, now)
-        named = {paper.sha256 for paper in papers} if kind else ()
-        before = (
-            msgspec.structs.replace(letter, kind=kind) if letter.sha256 in named else letter
-            for letter in request.letters
-        )  # fmt: skip
-        return with_change(request, now, "attached", letters=(*before, *new))
-
-    return dossier.change(change)
 
 
 def _state_command(name: str, state: RequestState, kind: str, text: str) -> click.Command:

@@ -3,17 +3,17 @@
 from pathlib import Path
 
 import click
-import msgspec
 
+from agent.requests.changes import open_request, pass_on
 from agent.requests.options import RequestContext, at_option, check_times, papers_option, with_request_context
 from agent.requests.request_documents import change_request, print_answer
 from agent.terminal.parameters import checked_text, json_option
 from config.errors import UsageError
 from config.settings.value_kinds import did_you_mean
-from recorder.features.dossier.papers import Paper, read_paper
+from recorder.features.dossier.papers import read_paper
 from recorder.features.dossier.steps import current_role
-from recorder.features.dossier.store import Dossier, with_change
-from recorder.package.request import Disposition, Procedure, Receipt, Request, RequestState
+from recorder.features.dossier.store import with_change
+from recorder.package.request import Disposition, Receipt, Request
 
 DISPOSE_EXAMPLES = """\b
 Examples:
@@ -42,7 +42,7 @@ def receive_command(*, context: RequestContext, key: str, by: str, at: str | Non
     receipt = Receipt(at=context.past("--at", at), by=checked_text("by", by))
 
     def change(request: Request) -> Request:
-        changed = with_change(_open_request(request), context.now, "received", receipt=receipt)
+        changed = with_change(open_request(request), context.now, "received", receipt=receipt)
         check_times(changed)
         return changed
 
@@ -98,64 +98,11 @@ def dispose_command(
     print_answer(dossier, request, context, f"{request.id}: {last.giver} -> {last.to}", as_json=as_json)
 
 
-def pass_on(dossier: Dossier, given: Disposition, papers: list[Paper], context: RequestContext) -> Request:
-    """Pass a request on; without a giver or a receiver those of the chain. Raises UsageError, DossierError."""
-    instruction, by = checked_text("instruction", given.instruction), checked_text("by", given.by)
-    given = msgspec.structs.replace(given, instruction=instruction, by=by)
-    return dossier.change(lambda request: _with_disposition(request, given, papers, dossier, context))
-
-
-def _with_disposition(
-    request: Request, given: Disposition, papers: list[Paper], dossier: Dossier, context: RequestContext
-) -> Request:
-    """Return the request with one more disposition; its papers are on disk then."""
-    request = _open_request(request)
-    procedure = request.procedure
-    giver = _role(procedure, given.giver or current_role(request))
-    place = procedure.roles.index(giver)
-    if place + 1 == len(procedure.roles):
-        raise UsageError(
-            f"{request.id} is with {giver}, the last of the chain",
-            hint="`liput request assign` names the staff; --withdraw takes the last disposition back.",
-        )
-    to = _role(procedure, given.to) if given.to else procedure.roles[place + 1]
-    if procedure.roles.index(to) <= place:
-        raise UsageError(f"{to} does not come after {giver}", hint=f"the chain is {' -> '.join(procedure.roles)}")
-    last = request.dispositions[-1] if request.dispositions else None
-    if last is not None and given.at < last.at:
-        raise UsageError(
-            f"{given.at:%Y-%m-%d %H:%M} is before the disposition to {last.to} ({last.at:%Y-%m-%d %H:%M})",
-            hint="Check --at; --withdraw takes the last disposition back.",
-            why="step-order",
-        )
-    given = msgspec.structs.replace(given, giver=giver, to=to)
-    changed = msgspec.structs.replace(request, dispositions=(*request.dispositions, given))
-    check_times(changed)
-    letters = (*request.letters, *dossier.keep(papers, "disposition", request.letters, context.now))
-    files = {letter.sha256: letter.file for letter in letters}
-    given = msgspec.structs.replace(given, sheets=tuple(files[paper.sha256] for paper in papers))
-    return with_change(
-        request, context.now, "disposed", dispositions=(*request.dispositions, given), letters=letters,
-        note=f"{giver} -> {to}",
-    )  # fmt: skip
-
-
 def _without_last_disposition(request: Request, context: RequestContext, note: str) -> Request:
     if not request.dispositions:
         raise UsageError(f"{request.id} has no disposition to take back")
     return with_change(
-        _open_request(request), context.now, "withdrawn", dispositions=request.dispositions[:-1], note=note
-    )
-
-
-def _role(procedure: Procedure, word: str) -> str:
-    """Return the role called `word`, in any case; raises UsageError."""
-    for role in procedure.roles:
-        if role.casefold() == word.casefold().strip():
-            return role
-    raise UsageError(
-        f'there is no role "{word}"{did_you_mean(word, procedure.roles)}',
-        hint=f"the chain is {' -> '.join(procedure.roles)}",
+        open_request(request), context.now, "withdrawn", dispositions=request.dispositions[:-1], note=note
     )
 
 
@@ -185,7 +132,7 @@ def assign_command(
             if name not in there:
                 raise UsageError(f'"{name}" is not assigned{did_you_mean(name, there)}')
         return with_change(
-            _open_request(request), context.now, "assigned",
+            open_request(request), context.now, "assigned",
             staff=_changed("staff", request.staff, staff, remove),
             equipment=_changed("equipment", request.equipment, equipment, remove),
         )  # fmt: skip
@@ -199,10 +146,3 @@ def assign_command(
 def _changed(what: str, before: tuple[str, ...], more: tuple[str, ...], less: tuple[str, ...]) -> tuple[str, ...]:
     names = dict.fromkeys((*before, *(checked_text(what, name) for name in more)))
     return tuple(name for name in names if name and name not in less)
-
-
-def _open_request(request: Request) -> Request:
-    """Return the request if it is open; raises UsageError otherwise."""
-    if request.state is not RequestState.OPEN:
-        raise UsageError(f"{request.id} is {request.state}", hint="`liput request reopen` reopens it.", why="closed")
-    return request

@@ -34,11 +34,12 @@ class Paper:
 
 def read_paper(path: Path, largest: int) -> Paper:
     """Return the paper at `path`, at most `largest` bytes; raises DossierError."""
-    return make_paper(path, _read(path, largest))
+    return make_paper(path, _read(path, largest), largest)
 
 
-def make_paper(path: Path | str, content: bytes) -> Paper:
-    """Return a paper of its content; `path` names it. Raises DossierError."""
+def make_paper(path: Path | str, content: bytes, largest: int) -> Paper:
+    """Return a paper of its content, at most `largest` bytes; `path` names it. Raises DossierError."""
+    _refuse_large(path, len(content), largest)
     return Paper(content, _media_type(path, content), hashlib.sha256(content).hexdigest(), one_line(Path(path).name))
 
 
@@ -49,14 +50,19 @@ def _read(path: Path, largest: int) -> bytes:
             found = os.fstat(fd)
             if not stat.S_ISREG(found.st_mode):
                 raise DossierError(f"{path} is not a file", hint=_HINT)
-            if found.st_size > largest:
-                raise DossierError(
-                    f"{path} has {brief_size(found.st_size)}; a letter has {brief_size(largest)} at most",
-                    hint="Scan it at 150 to 300 dpi, or raise [request] largest_letter in the settings.",
-                )
+            _refuse_large(path, found.st_size, largest)
             return file.read(largest)
     except OSError as error:
         raise DossierError(f"{path} cannot be read: {error.strerror}", hint="Check the name of the file.") from None
+
+
+def _refuse_large(path: Path | str, size: int, largest: int) -> None:
+    if size > largest:
+        raise DossierError(
+            f"{path} has {brief_size(size)}; a letter has {brief_size(largest)} at most",
+            hint="Scan it at 150 to 300 dpi, or raise [request] largest_letter in the settings.",
+            why="too-large",
+        )
 
 
 def _media_type(path: Path | str, content: bytes) -> MediaType:

@@ -15,7 +15,7 @@ import pytest
 
 from config.errors import DossierError, StorageError, UsageError
 from recorder.disk.durable import DurableFiles
-from recorder.features.dossier.papers import read_paper
+from recorder.features.dossier.papers import make_paper, read_paper
 from recorder.features.dossier.store import EVENTS_FILE, REQUEST_FILE, TEXT_FILE, Dossier, DossierStore, with_change
 from recorder.package.request import LETTERS, RecordedSession
 from tests.support import dossiers
@@ -322,3 +322,8 @@ def test_a_picture_that_unpacks_to_far_too_much_is_refused(tmp_path: Path, monke
     (tmp_path / "besar.png").write_bytes(picture("PNG"))
     with pytest.raises(DossierError, match="too large a picture"):
         read_paper(tmp_path / "besar.png", LARGEST)
+
+
+def test_a_paper_that_was_sent_is_no_larger_than_one_that_is_read() -> None:
+    with pytest.raises(DossierError, match="a letter has 1.00 MB at most"):
+        make_paper("besar.pdf", bytes(LARGEST + 1), LARGEST)
