@@ -73,11 +73,6 @@ class Plan(CalendarFields, frozen=True, kw_only=True):
         """Whether it is carried out: it is planned, and has a time of day."""
         return self.state is PlanState.PLANNED and not self.all_day
 
-    def overlaps(self, other: "Plan") -> bool:
-        """Whether both are carried out, and want this room's devices at one time."""
-        both = self.id != other.id and self.holds and other.holds
-        return both and self.starts_at < other.ends_at and other.starts_at < self.ends_at
-
 
 CALENDAR_FIELDS = CalendarFields.__struct_fields__
 

@@ -1,6 +1,7 @@
 """Plans as answers: JSON documents, lines of text and table rows."""
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta, tzinfo
 from typing import Literal
 
@@ -72,7 +73,7 @@ def _all_steps(plan: Plan, done: PlanRecord, rules: ScheduleSettings) -> Iterato
 
 def plan_documents(plans: Iterable[Plan], desk: Planner) -> list[PlanDocument]:
     """Return plans with their status, past and coming steps, and their overlaps. Raises StateError."""
-    ledger, others = plan_record_store().read(), desk.plans.read()
+    ledger, overlapping = plan_record_store().read(), overlaps(desk.plans.read())
     records = [(plan, record_of(plan, ledger)) for plan in plans]
     return [
         PlanDocument(
@@ -81,10 +82,23 @@ def plan_documents(plans: Iterable[Plan], desk: Planner) -> list[PlanDocument]:
             changed=edited_fields(plan),
             done=ledger.get(plan.id),
             coming=coming_steps(plan, done, desk.settings.schedule, desk.now),
-            overlaps=tuple(other.title for other in others if plan.overlaps(other)),
+            overlaps=tuple(overlapping.get(plan.id, ())),
         )
         for plan, done in records
     ]
+
+
+def overlaps(plans: Iterable[Plan]) -> Mapping[str, list[str]]:
+    """Return, by id, the titles of the plans that are carried out at the same time: they want the same devices."""
+    found: dict[str, list[str]] = defaultdict(list)
+    running: list[Plan] = []
+    for plan in sorted((plan for plan in plans if plan.holds), key=lambda plan: plan.starts_at):
+        running = [other for other in running if other.ends_at > plan.starts_at]
+        for other in running:
+            found[plan.id].append(other.title)
+            found[other.id].append(plan.title)
+        running.append(plan)
+    return found
 
 
 def list_plans(desk: Planner, *, every: bool, days: int | None) -> list[PlanDocument]:
