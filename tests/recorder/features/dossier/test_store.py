@@ -325,5 +325,5 @@ def test_a_picture_that_unpacks_to_far_too_much_is_refused(tmp_path: Path, monke
 
 
 def test_a_paper_that_was_sent_is_no_larger_than_one_that_is_read() -> None:
-    with pytest.raises(DossierError, match="a letter has 1.00 MB at most"):
+    with pytest.raises(DossierError, match=r"a letter has 1\.00 MB at most"):
         make_paper("besar.pdf", bytes(LARGEST + 1), LARGEST)
