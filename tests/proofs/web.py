@@ -45,7 +45,7 @@ def run(cases: int, seed: int) -> Mapping[str, object]:
     with tempfile.TemporaryDirectory(prefix="liput-web-") as name, pytest.MonkeyPatch.context() as patch:
         room = Room(Path(name) / "home")
         room.home.mkdir()
-        room.configure('[general]\nroom = "Aula"\n')
+        room.configure(f'[general]\nroom = "Aula"\n[request]\npath = "{room.home}/dosir"\n')
         runtime = Path(name) / "runtime"
         patch.setenv(RUNTIME, str(runtime))
         patch.setenv(STATE, str(Path(name) / "state"))
