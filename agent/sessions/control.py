@@ -34,7 +34,7 @@ from recorder.running.protocol import (
     StopCommand,
     WatchCommand,
 )
-from recorder.running.runtime_directory import RecorderFolder, RecorderInfo, ended_recorder_folder
+from recorder.running.runtime_directory import RecorderFolder, RecorderInfo, alive_recorders, ended_recorder_folder
 from recorder.session.request import SessionRequest
 
 STDIN = "@-"
@@ -185,17 +185,22 @@ def successor_of(
     `key` is the killed one's id or its beginning (the whole id if `is_whole`); None matches any. Returns None without
     such a session or without a daemon. Raises SessionError if no successor comes, or it does not begin to record.
     """
+
+    def is_meant(recorder_id: str) -> bool:
+        return key is None or recorder_id == key or (not is_whole and recorder_id.startswith(key.lower() or "-"))
+
     missed: SessionError | None = None
     for folder, info in recently_killed(within_s):
-        is_meant = key is None or folder.id == key or (not is_whole and key and folder.id.startswith(key.lower()))
-        if is_meant and is_serving():
+        if is_meant(folder.id) and is_serving():
             try:
                 return _successor(folder, info, patience_s)
             except SessionError as error:
                 missed = error
     if missed is not None:
         raise missed
-    return None
+    # It may have taken over since the caller looked for a running session.
+    came = (folder.id for folder, info in alive_recorders() if info.replaces and is_meant(info.replaces))
+    return next(filter(None, map(find_running, came)), None)
 
 
 def resumed_just_now(patience_s: float) -> RunningRecorder | None:

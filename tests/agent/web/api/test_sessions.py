@@ -232,6 +232,18 @@ def test_where_the_next_recorder_says_why_it_cannot_another_session_is_begun(
     assert (press(), len(another)) == (NOTHING_RUNS, 1)
 
 
+@pytest.mark.parametrize(("key", "is_found"), [(None, True), ("AB", True), ("abc123", True), ("c", False), ("", False)])
+def test_a_session_that_was_taken_over_between_two_looks_is_found(
+    runtime: Path, key: str | None, *, is_found: bool
+) -> None:
+    info = msgspec.structs.replace(new_recorder_info("Rapat", Path("/arsip"), AT), replaces="abc123")
+    folder = make_recorder_folder(info, b"{}")
+    assert folder.path.parent == runtime
+    found = control.successor_of(key)
+    assert (found and found.info.id) == (info.id if is_found else None)
+    folder.remove()
+
+
 @pytest.mark.parametrize(("state", "goes_on"), [(SessionState.LIVE, True), (SessionState.SEALING, False)])
 def test_a_session_that_was_gone_on_with_and_has_ended_since_is_no_recording(
     another: list[str], monkeypatch: pytest.MonkeyPatch, state: SessionState, goes_on: bool
