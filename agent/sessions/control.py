@@ -88,6 +88,7 @@ class SessionLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
     pid: int
     folder: str
     status: SessionStatus | None
+    practice: bool = False
 
 
 def line_of(found: RunningRecorder) -> SessionLine:
@@ -99,6 +100,7 @@ def line_of(found: RunningRecorder) -> SessionLine:
         archive=info.archive,
         work=info.work,
         started_at=info.started_at.isoformat(),
+        practice=info.practice,
         pid=info.pid,
         folder=utf8_safe(str(found.folder.path)),
         status=found.status,

@@ -16,7 +16,8 @@ from config.files import sync_path, write_file
 from config.settings.schema import Settings, read_settings
 from config.settings.secrets import key_problem, keys_path, read_key, read_private_file
 
-type EditedValue = str | bool | Mapping[str, str]  # a mapping is written in one line, {name = "..."}
+type EditedValue = str | bool | Mapping[str, str] | None
+"""A mapping is written in one line, {name = "..."}; None removes what is there, and tables that are empty then."""
 type SettingChanges = Mapping[tuple[str, ...], EditedValue]
 """New values by their key path, from the top of the file inwards."""
 
@@ -36,20 +37,34 @@ def edit_toml(file: Path, text: str, changes: SettingChanges) -> str:
         if "\r\n" in text:
             after = re.sub(r"\r?\n", "\r\n", after)
         is_right = tomllib.loads(after) == wanted
-    except (TOMLKitError, AttributeError, TypeError, ValueError):
+    except (TOMLKitError, AttributeError, LookupError, TypeError, ValueError):
         is_right = False
     if not is_right:
         raise SettingsError(f"{file} has TOML that Liput cannot edit", hint=f"edit {file}")
     return after
 
 
+def _remove(table: Any, path: tuple[str, ...]) -> None:
+    name, *inner = path
+    if inner:
+        _remove(table[name], tuple(inner))
+    if not inner or not table[name]:
+        del table[name]
+
+
 def _put(table: dict[str, Any], path: tuple[str, ...], value: EditedValue) -> None:
+    if value is None:
+        _remove(table, path)
+        return
     for name in path[:-1]:
         table = table.setdefault(name, {})
     table[path[-1]] = dict(value) if isinstance(value, Mapping) else value
 
 
 def _write(document: Any, path: tuple[str, ...], value: EditedValue) -> None:
+    if value is None:
+        _erase(document, path)
+        return
     import tomlkit
 
     item: Any = value
@@ -69,6 +84,19 @@ def _write(document: Any, path: tuple[str, ...], value: EditedValue) -> None:
     following = _comments_of_the_next(table)
     table[names[0]] = item
     _end(table).extend(following)
+
+
+def _erase(table: Any, path: tuple[str, ...]) -> list[Any]:
+    """Remove an item, and tables that are empty then. Comments behind it stay: they belong to the next table."""
+    name, *inner = path
+    following = _erase(table[name], tuple(inner)) if inner else _comments_of_the_next(table[name])
+    if inner and table[name]:
+        return []
+    body = table.body if hasattr(table, "body") else table.value.body
+    place = next(number for number, (key, _) in enumerate(body) if key is not None and key.key == name)
+    del table[name]
+    body[place:place] = following
+    return [] if table else following
 
 
 def _comments_of_the_next(table: Any) -> list[Any]:
@@ -117,9 +145,9 @@ def write_problem(file: Path) -> str:
 def change_settings(file: Path, changes: SettingChanges, key: tuple[str, EditedValue] | None = None) -> Settings:
     """Write `changes` into the settings file, and return the new settings; missing files are created.
 
-    `key` is the name of a destination and its key, for the file of keys. Raises UsageError for an invalid value, and
-    SecretError for an invalid key, without repeating it. Raises SettingsError for a file that is invalid already, or
-    cannot be edited or written.
+    `key` is the name of a destination and its key, for the file of keys; None removes one that is there. Raises
+    UsageError for an invalid value, and SecretError for an invalid key, without repeating it. Raises SettingsError for
+    a file that is invalid already, or cannot be edited or written.
     """
     with _ALONE:
         before = _text(file)
@@ -144,7 +172,7 @@ def _change_of_key(settings: Settings, name: str, value: EditedValue) -> "_Chang
     file = keys_path(settings)
     if file is None:
         raise SecretError("there is no settings file, so keys have no place")
-    if problem := key_problem(settings.destinations[name], read_key(name, value, file)):
+    if value is not None and (problem := key_problem(settings.destinations[name], read_key(name, value, file))):
         raise SecretError(f'{problem} for the destination "{name}"')
     with contextlib.suppress(FileNotFoundError):
         read_private_file(file)  # checks owner and mode

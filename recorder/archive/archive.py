@@ -171,7 +171,7 @@ def read_package(folder: Path) -> Package:
     return Package(
         id=name, uuid=recording.uuid, title=recording.title, started_at=recording.started_at,
         duration_s=recording.duration_s, bytes=size or 0, path=str(where), recording=recording,
-        session=recording.session, copy=recording.copy, part=recording.part, state=state,
+        session=recording.session, copy=recording.copy, part=recording.part, practice=recording.practice, state=state,
     )  # fmt: skip
 
 

@@ -3,11 +3,12 @@
 import re
 import shutil
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from config.errors import ArchiveError, StorageError
 from config.files import json_text
@@ -17,6 +18,7 @@ from recorder.archive.package_draft import PackageDraft, corrected_package, regu
 from recorder.archive.seal_step import seal_steps
 from recorder.disk.archive_folder import MARGIN_BYTES
 from recorder.disk.durable import PRIVATE_MODE, DurableFiles
+from recorder.model.marks import MOST_MARKS, Seconds
 from recorder.model.names import one_line, slug, utf8_safe
 from recorder.package.bag import INFO_FILE, MANIFEST_FILE, manifest_text, read_info
 from recorder.package.documents import (
@@ -31,10 +33,13 @@ from recorder.package.documents import (
     software_agent,
 )
 from recorder.package.fixity import ByteProgress, Progress
-from recorder.package.metadata import Addition, Consent, Recording, RequestFacts
+from recorder.package.metadata import Addition, Chapter, Consent, Recording, RequestFacts
 from recorder.package.work_folder import DUBLIN_CORE_FILE, PREMIS_FILE, RECORDING_FILE
 
 type RawRecording = dict[str, Any]  # recording.json as plain JSON: fields of a newer Liput stay
+type MarkText = Annotated[str, Meta(max_length=500)]
+type MarkTexts = Annotated[tuple[tuple[Seconds, MarkText], ...], Meta(max_length=MOST_MARKS)]
+"""Marks by media time."""
 
 
 def read_raw_recording(draft: PackageDraft) -> RawRecording:
@@ -90,18 +95,24 @@ def edit_package(
     folder: Path,
     wanted: Mapping[str, str | date],
     *,
+    marks: MarkTexts | None = None,
     by: str | None,
     reason: str,
     now: datetime,
     disk: DurableFiles | None = None,
     progress: Progress | None = None,
 ) -> tuple[MetadataChange, ...]:
-    """Set fields of a package; return the changes. Raises as `corrected_package`, ArchiveError for an empty title."""
+    """Set fields, and all marks (media time in seconds, text); return the changes.
+
+    Raises as `corrected_package`, and ArchiveError for an empty title or mark.
+    """
     if "title" in wanted and not one_line(str(wanted["title"])):
         raise ArchiveError("The title is empty", hint="Name the session.")
+    if not all(one_line(text) for _, text in marks or ()):
+        raise ArchiveError("A mark has no text", hint="Name the mark, or remove it.")
     with corrected_package(folder, disk or DurableFiles(), ByteProgress(0, progress)) as draft:
         raw = read_raw_recording(draft)
-        changes = tuple(_apply(raw, wanted))
+        changes = (*_apply(raw, wanted), *(() if marks is None else _set_marks(raw, marks)))
         draft.is_wanted = bool(changes)
         if changes:
             if any(change.field.startswith("consent.") for change in changes):
@@ -125,6 +136,19 @@ def _apply(raw: RawRecording, wanted: Mapping[str, str | date]) -> list[Metadata
             place[name] = new
             changes.append(MetadataChange(field, old, new))
     return changes
+
+
+def _set_marks(raw: RawRecording, marks: MarkTexts) -> list[MetadataChange]:
+    """Replace the marks, and the chapters made of them."""
+    old, new = list(raw.get("marks", ())), []
+    known = {mark["media_s"]: mark["at"] for mark in old}
+    chapters = [chapter for chapter in raw.get("chapters", ()) if chapter["source"] != "mark"]
+    for media_s, text in sorted(marks):
+        at = datetime.fromisoformat(raw["started_at"]) + timedelta(seconds=media_s)
+        new.append({"at": known.get(media_s) or at.isoformat(), "media_s": media_s, "text": one_line(text)})
+        chapters.append(msgspec.to_builtins(Chapter(start_s=media_s, title=one_line(text), source="mark")))
+    raw["marks"], raw["chapters"] = new, sorted(chapters, key=lambda chapter: chapter["start_s"])
+    return [] if new == old else [MetadataChange("marks", old, new)]
 
 
 ADDED_FOLDER = "data/tambahan/"

@@ -128,7 +128,7 @@ def _describe(work: WorkFolder, facts: RecordingFacts | None, media: list[str]) 
         marks=facts.marks, gaps=facts.gaps, parts=facts.parts,
         loudness_lufs=facts.loudness_lufs, loudness_range_lu=facts.loudness_range_lu,
         chapters=sorted_chapters(Chapter(start_s=mark.media_s, title=mark.text, source="mark") for mark in facts.marks),
-        records=context.records, consent=context.consent,
+        records=context.records, consent=context.consent, practice=context.practice,
     )  # fmt: skip
 
 

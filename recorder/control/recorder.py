@@ -58,7 +58,7 @@ class Recorder(contextlib.AbstractContextManager["Recorder"]):
         self._spec_lock = threading.Lock()
         self._clock = clock
         info = runtime_directory.new_recorder_info(planned.plan.title, planned.plan.archives[0].root, clock.now())
-        self._info = msgspec.structs.replace(info, replaces=spec.replaces)
+        self._info = msgspec.structs.replace(info, replaces=spec.replaces, practice=spec.asked.practice)
         claim = SessionClaim(id=self._info.id, title=self._info.title, pid=self._info.pid)
         self._claims = DeviceClaims(claim)
         self._claim(planned)

@@ -198,7 +198,7 @@ def _refuse_exchanged(claim: int, part: Path, target: Path) -> None:
 
 
 def _taken(target: Path) -> ArchiveError:
-    return ArchiveError(f"{target} is there already", hint="Name another file: nothing is overwritten.")
+    return ArchiveError(f"{target} is there already", hint="Name another file: nothing is overwritten.", why="taken")
 
 
 def _claim(part: Path, target: Path, mode: int) -> int:

@@ -7,14 +7,14 @@ here would make each copy differ (docs/decisions/0034).
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID, uuid5
 from xml.etree import ElementTree as ET
 
 import msgspec
 
-from config.settings.quantities import brief_size
+from config.settings.quantities import brief_size, clock_text
 from devices.host.process import account_name
 from recorder.model import names
 from recorder.model.marks import Moment
@@ -101,7 +101,7 @@ def _terms(recording: Recording) -> list[tuple[str, str]]:
 
 
 def _iso_duration(seconds: float) -> str:
-    hours, rest = divmod(timedelta(seconds=round(seconds, 3)).total_seconds(), 3600)
+    hours, rest = divmod(round(seconds, 3), 3600)
     minutes, left = divmod(rest, 60)
     return f"PT{hours:.0f}H{minutes:.0f}M{left:.3f}S"
 
@@ -192,6 +192,8 @@ _EXCERPT = (
     "\nThis is an excerpt to be shared: letters and personal data are left out. The whole package: {uuid}\n",
 )
 
+_PRACTICE = ("\nIni latihan, bukan acara.\n", "\nThis is practice, not an event.\n")
+
 
 def readme_files(recording: Recording, paths: Collection[str]) -> dict[str, bytes]:
     """Return both read-me files by name for a package with `paths`."""
@@ -207,13 +209,15 @@ def _text(template: str, recording: Recording, paths: Collection[str], *, langua
         title=names.one_line(recording.title),
         started=recording.started_at,
         place="".join(f", {place}" for place in places),
-        length=timedelta(seconds=round(recording.duration_s)),
+        length=clock_text(recording.duration_s),
         windows=_WINDOWS,
         contents="\n".join(_contents(paths, language)),
         uuid=recording.uuid,
     )
     if recording.excerpt_of:
         text += _EXCERPT[language].format(uuid=recording.excerpt_of)
+    if recording.practice:
+        text += _PRACTICE[language]
     return text.encode()
 
 

@@ -160,7 +160,7 @@ class SessionContext(msgspec.Struct, frozen=True, kw_only=True):
     """The session at its beginning: place, devices and the names of destinations, never their addresses.
 
     `checked` is the output of `liput check --json` before it. `request` is the request that caused it. `wishes` are the
-    derived files to make when it is sealed. `records` and `consent` go into the package unchanged.
+    derived files to make when it is sealed. `records`, `consent` and `practice` go into the package unchanged.
     """
 
     office: str = ""
@@ -173,6 +173,7 @@ class SessionContext(msgspec.Struct, frozen=True, kw_only=True):
     wishes: SealOptions | None = None
     records: Records = Records()
     consent: Consent = Consent()
+    practice: bool = False
 
 
 class Chapter(msgspec.Struct, frozen=True, kw_only=True):
@@ -262,7 +263,8 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     spans that it lacks. `parts` is empty if one recorder recorded all of it in one place. `loudness_lufs` is the
     program's integrated loudness, `loudness_range_lu` its range (EBU R128); both are null if unknown or silent. Several
     recorders give the mean by energy, and no range. `additions` were added later. `excerpt_of` is the UUID of the full
-    package of an excerpt without letters and personal data. A session becomes several packages if it is mirrored
+    package of an excerpt without letters and personal data. `practice` marks a session that was no event, which counts
+    for no request. A session becomes several packages if it is mirrored
     (`copy`), or if its parts could not be joined. `part` is the first part in this package. `session` is the session's
     UUID, null if it equals `uuid`.
     """
@@ -298,6 +300,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     consent: Consent = Consent()
     additions: tuple[Addition, ...] = ()
     excerpt_of: Uuid | None = None
+    practice: bool = False
 
     @property
     def of_session(self) -> str:
@@ -395,8 +398,8 @@ class Package(msgspec.Struct, frozen=True, kw_only=True):
     """One package of the archive, as in `liput archive list --json`.
 
     `id` is the folder's name, `bytes` the size of the folder. `duration_s` of an unfinished recording runs from its
-    start to its last write. `session`, `copy` and `part` are those of `Recording`. `snippet` is the text that a search
-    found.
+    start to its last write. `session`, `copy`, `part` and `practice` are those of `Recording`. `snippet` is the text
+    that a search found.
     """
 
     id: str
@@ -410,6 +413,7 @@ class Package(msgspec.Struct, frozen=True, kw_only=True):
     session: str | None = None
     copy: int = 1
     part: int = 1
+    practice: bool = False
     recording: Recording | UnsetType = UNSET
     snippet: str | UnsetType = UNSET
 

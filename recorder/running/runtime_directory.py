@@ -80,6 +80,7 @@ class RecorderInfo(msgspec.Struct, frozen=True, kw_only=True):
     live_at: datetime | None = None
     live_clock_ns: int | None = None
     replaces: str | None = None
+    practice: bool = False
 
     @property
     def session(self) -> str | None:

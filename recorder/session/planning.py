@@ -175,6 +175,7 @@ def _context(
         wishes=wishes_of(settings, [picture.name for picture in chosen.pictures], layout, isolate=asked.isolate),
         records=msgspec.convert(msgspec.to_builtins(settings.records) | dict(asked.records), Records),
         consent=asked.consent,
+        practice=asked.practice,
     )
 
 

@@ -35,5 +35,6 @@ class SessionRequest(msgspec.Struct, frozen=True, kw_only=True):
     request: CarriedRequest | None = None  # the office's request for this session
     records: Mapping[str, str] = {}  # fields of recorder.package.metadata.Records
     consent: Consent = Consent()  # the speakers' consent to the recording
+    practice: bool = False  # whether it is no event, and counts for no request
     profile_stages: bool = False  # whether to profile its CPU (recorder/features/profiler)
     known: tuple[Device, ...] = ()  # devices that an earlier recorder knew; they may be missing

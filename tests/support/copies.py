@@ -99,10 +99,10 @@ def write_settings(folder: Path, *places: Place, more: str = "") -> Path:
 
 
 @contextmanager
-def small_disk(at: Path) -> Iterator[Path]:
+def small_disk(at: Path, size: int = 4_000_000) -> Iterator[Path]:
     """Mount a small disk in memory."""
     at.mkdir(exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4000000", "tmpfs", str(at)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(at)], check=True)
     try:
         yield at
     finally:

@@ -50,7 +50,7 @@ def export_command(
     with progress_bar(package.id, shown=not as_json) as progress, package_lock(package.folder, alone=False):
         target = _written(package, to, progress, mp4=mp4, redact=redact)
     size = target.stat().st_size
-    line = {"id": package.id, "file": str(target), "bytes": size, "redacted": redact}
+    line = {"type": "export", "id": package.id, "file": str(target), "bytes": size, "redacted": redact}
     print_result(line, f"{target} ({brief_size(size)}, read back and compared)", as_json=as_json)
 
 

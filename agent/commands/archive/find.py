@@ -81,7 +81,7 @@ def list_command(
 
 
 def _columns(package: Package) -> tuple[str, str, str, str, str]:
-    length, size = clock_text(round(package.duration_s)), brief_size(package.bytes)
+    length, size = clock_text(package.duration_s), brief_size(package.bytes)
     return package.id, f"{length:>8}", f"{size:>9}", f"{package.state:<10}", one_line(package.title)
 
 
@@ -120,7 +120,7 @@ def _description(package: Package) -> Iterator[tuple[str, str]]:
     yield "UUID", package.uuid
     yield "State", package.state
     yield "Started", package.started_at.isoformat(" ", "seconds")
-    yield "Length", clock_text(round(package.duration_s))
+    yield "Length", clock_text(package.duration_s)
     yield "Size", brief_size(package.bytes)
     if package.recording:
         yield from _request_lines(package.recording)
@@ -165,6 +165,8 @@ def _records_lines(recording: Recording) -> Iterator[tuple[str, str]]:
         yield "Added", f"{one.file}: {one.name}, {brief_size(one.bytes)}"
     if recording.excerpt_of:
         yield "Excerpt of", recording.excerpt_of
+    if recording.practice:
+        yield "Practice", "it was no event, and counts for no request"
 
 
 def _track(track: VideoTrack | AudioTrack) -> str:

@@ -57,6 +57,7 @@ def demo_command(
             archive=folder,
             reserve=RESERVE_BYTES if archive is None else None,
             targets=targets,
+            practice=True,
         )
         run = RecorderRun(make_spec(asked, config_file))
         status = run.run(shown)

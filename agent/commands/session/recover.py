@@ -6,7 +6,6 @@ Sessions that the daemon will resume are left alone.
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -16,7 +15,7 @@ from agent.daemon.presence import is_serving, remove_killed_folders, sessions_to
 from agent.terminal.parameters import json_lines_option, print_json
 from agent.terminal.progress import progress_bars
 from config.errors import ArchiveError, LiputError, PackageNotFound
-from config.settings.quantities import brief_size
+from config.settings.quantities import brief_size, clock_text
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.model.names import one_line, session_in_name
@@ -97,7 +96,7 @@ def _show(outcome: RecoveryOutcome, *, as_json: bool) -> None:
         return
     title, size = one_line(outcome.title), brief_size(outcome.bytes)
     if outcome.state is RecoveryState.SEALED:
-        length = timedelta(seconds=round(outcome.duration_s or 0))
+        length = clock_text(outcome.duration_s or 0)
         parts = f", {len(outcome.parts)} parts" if len(outcome.parts) > 1 else ""
         for package in outcome.packages:
             click.echo(package)

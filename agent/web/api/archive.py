@@ -22,7 +22,7 @@ from config.errors import ArchiveError, PackageNotFound, UsageError
 from config.files import open_regular, read_file
 from config.settings.quantities import NotAllowed
 from recorder.archive.archive import Archive, is_package_file
-from recorder.archive.correction import EDITABLE_FIELDS, edit_package
+from recorder.archive.correction import EDITABLE_FIELDS, MarkTexts, edit_package
 from recorder.package.bag import MANIFEST_FILE, TAG_MANIFEST_FILE, BagFormatError, path_refusal, read_manifest
 from recorder.package.metadata import Package
 from recorder.package.verification import VerificationResult, require_sealed
@@ -166,10 +166,10 @@ def time_parameter(text: str, now: datetime, *, end: bool = False) -> datetime |
 
 def package(call: ApiCall) -> PackageShown:
     """Return a package as `liput archive show --json`, with sentences for gaps of its recording."""
-    return package_shown(_package(call)[1])
+    return package_shown(package_of(call)[1])
 
 
-def _package(call: ApiCall) -> tuple[Archive, Package]:
+def package_of(call: ApiCall) -> tuple[Archive, Package]:
     key = call.path["id"]
     if not _KEY.fullmatch(key):
         raise PackageNotFound("there is no such package", hint="GET /api/v1/archive lists them")
@@ -179,16 +179,20 @@ def _package(call: ApiCall) -> tuple[Archive, Package]:
 def file(call: ApiCall, *, save: bool = False) -> Response:
     """Return a file of a package, or a range of it; with `save` the browser saves it."""
     path = call.path["path"]
-    found = _package(call)[1]
+    found = package_of(call)[1]
     opened, name = open_file(found, path), path.rpartition("/")[2]
     saved = f"{found.id}-{name}".replace(f"-{PROGRAM}", Path(PROGRAM).suffix) if save else name
     return PackageFileResponse(opened, saved, call.request.headers.get("range"), call.house.disk, save=save)
 
 
 class PackageEdit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Corrections: `fields` are named as in `liput archive edit --json`. The package keeps `reason` and `by`."""
+    """Corrections: `fields` are named as in `liput archive edit --json`, `marks` (media time, text) replace all.
 
-    fields: dict[str, Annotated[str, msgspec.Meta(max_length=2000)]]
+    The package keeps `reason` and `by`.
+    """
+
+    fields: dict[str, Annotated[str, msgspec.Meta(max_length=2000)]] = {}
+    marks: MarkTexts | None = None
     reason: Text = ""
     by: Text | None = None
 
@@ -197,14 +201,15 @@ def edit(call: ApiCall, asked: PackageEdit) -> PackageShown:
     """Correct a package's description as `liput archive edit`; its media stay as they are."""
     if unknown := asked.fields.keys() - set(EDITABLE_FIELDS):
         raise UsageError(f"{', '.join(unknown)} cannot be corrected", hint=f"these can: {', '.join(EDITABLE_FIELDS)}")
-    found = require_sealed(_package(call)[1])
-    edit_package(found.folder, asked.fields, by=asked.by, reason=asked.reason, now=call.house.clock.now())
+    found = require_sealed(package_of(call)[1])
+    now = call.house.clock.now()
+    edit_package(found.folder, asked.fields, marks=asked.marks, by=asked.by, reason=asked.reason, now=now)
     return package(call)
 
 
 def verify(call: ApiCall, *, decode: bool = False) -> VerificationResult:
     """Read a package and compare it with its manifests; with `decode` decode each frame, too."""
-    archive, found = _package(call)
+    archive, found = package_of(call)
     return VerificationResult.of(found, archive.verify(found, decode=decode), decoded=decode)
 
 

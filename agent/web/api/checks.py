@@ -18,13 +18,16 @@ LONGEST_S = 60.0
 type Word = Annotated[str, msgspec.Meta(pattern="^[^-@][^\\x00]*$", max_length=128)]
 
 
+type RunKind = Literal["check-run", "rehearsal-run", "export-run"]
+
+
 class RunState(msgspec.Struct, frozen=True, kw_only=True):
-    """A running check or rehearsal and its time so far; the last document (null: none), or the error.
+    """A running check, rehearsal or export and its time so far; the last document (null: none), or the error.
 
     `problem`: the error's message, for programs.
     """
 
-    type: Literal["check-run", "rehearsal-run"]
+    type: RunKind
     running: bool
     since_s: float | None
     last: dict[str, Any] | None
@@ -36,7 +39,7 @@ def checks(call: ApiCall) -> RunState:
     """Return the last result, and whether a check runs."""
     found = kept_runs()
     language = call.house.settings.read().general.language
-    return _state("check-run", call.house.runs, run_document(found[-1], language) if found else None)
+    return run_state("check-run", call.house.runs, run_document(found[-1], language) if found else None)
 
 
 def run_check(
@@ -46,7 +49,7 @@ def run_check(
     """Start a check as `liput check`; `have` lists items ticked off by hand. WebSocket messages tell start and end."""
     switches = [*(["--quick"] if quick else []), *(["--public"] if public else [])]
     about = [] if request is None else [f"--request={request_key(request)}"]
-    return _begin(call, call.house.runs, [*switches, *about, *(f"--have={thing}" for thing in have)], checks)
+    return begin_run(call, call.house.runs, [*switches, *about, *(f"--have={thing}" for thing in have)], checks)
 
 
 def history(_call: ApiCall) -> list[UplinkMeasurement]:
@@ -56,7 +59,7 @@ def history(_call: ApiCall) -> list[UplinkMeasurement]:
 
 def rehearsal(call: ApiCall) -> RunState:
     """Return the result of the last rehearsal, and whether one runs."""
-    return _state("rehearsal-run", call.house.rehearsals, call.house.rehearsals.last)
+    return run_state("rehearsal-run", call.house.rehearsals, call.house.rehearsals.last)
 
 
 def rehearse(
@@ -70,10 +73,10 @@ def rehearse(
         )
     made = ["--video=synthetic"] if practice else []
     words = [f"--for={for_s:g}s", *made, *(f"--stream={name}" for name in streams)]
-    return _begin(call, call.house.rehearsals, words, rehearsal)
+    return begin_run(call, call.house.rehearsals, words, rehearsal)
 
 
-def _state(kind: Literal["check-run", "rehearsal-run"], runs: CommandRuns, last: dict[str, Any] | None) -> RunState:
+def run_state(kind: RunKind, runs: CommandRuns, last: dict[str, Any] | None) -> RunState:
     since_s, problem = runs.now()
     return RunState(
         type=kind, running=since_s is not None, since_s=since_s, last=last,
@@ -81,7 +84,7 @@ def _state(kind: Literal["check-run", "rehearsal-run"], runs: CommandRuns, last:
     )  # fmt: skip
 
 
-def _begin(
+def begin_run(
     call: ApiCall, runs: CommandRuns, words: Sequence[str], how_it_is: Callable[[ApiCall], RunState]
 ) -> RunState:
     """Start a run unless one is going on; return the state. Pages hear of its start and end by WebSocket, in order."""

@@ -77,7 +77,8 @@ class NewSession(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """A session to arm or record; missing fields are as in the settings, a missing title has day and time.
 
     `videos`, `audios` and `streams` are those of `liput record`, but no names of files; a destination is one of the
-    settings. `request`: the id of its request, which gives a missing title. `allow_missing`: begin without devices that
+    settings. `request`: the id of its request, which gives a missing title. `practice`: test pictures and
+    sound instead of devices, for no request. `allow_missing`: begin without devices that
     are absent. `although_refused`: stream against the speakers' wish. `alone`: begin no second session beside one that
     runs, which is returned instead.
     """
@@ -93,6 +94,7 @@ class NewSession(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     audios: Words = ()
     profile: Word | None = None
     conference: bool | None = None
+    practice: bool = False
     isolate: bool = False
     allow_missing: bool = False
     consent: ConsentState = "not-asked"
@@ -178,12 +180,16 @@ def _asked(house: ApiContext, new: NewSession) -> SessionRequest:
             hint="leave out the stream, or confirm it with although_refused",
             why="speakers",
         )
+    if new.practice and new.request:
+        raise UsageError("practice counts for no request", hint="leave out the request, or the practice")
+    made = ("synthetic",) if new.practice else ()
     now, is_said = house.clock.now(), new.consent != "not-asked" or bool(new.consent_note)
     asked = SessionRequest(
         title=new.title.strip() or ("" if new.request else recording_title(now, settings.general.language)),
-        videos=new.videos, audios=new.audios, allow_missing=new.allow_missing,
-        layout=new.layout, conference=new.conference, isolate=new.isolate, duration_s=new.for_s, streams=new.streams,
-        profile=new.profile, archive=house.folder, checked=recent_run(settings.general.language),
+        videos=made * 2 or new.videos, audios=made or new.audios, practice=new.practice,
+        allow_missing=new.allow_missing, layout=new.layout, conference=new.conference, isolate=new.isolate,
+        duration_s=new.for_s, streams=new.streams, profile=new.profile, archive=house.folder,
+        checked=recent_run(settings.general.language),
         records={name: value for name in _RECORDS if (value := getattr(new, name)) is not None},
         consent=Consent(
             state=new.consent, note=new.consent_note, noted_at=now if is_said else None

@@ -142,6 +142,17 @@ def set_destination(
     return settings_now(call)
 
 
+def remove_destination(call: ApiCall) -> SettingsDocument:
+    """Remove a destination, and its key. Running sessions keep theirs."""
+    name, file, before = call.path["name"], _file(call.house), call.house.settings.read()
+    _only_here(call)
+    before.destination(name)
+    has_key = name in read_keys(msgspec.structs.replace(before, file=file))
+    settings = change_settings(file, {("destinations", name): None}, (name, None) if has_key else None)
+    call.house.learn(settings)
+    return settings_now(call)
+
+
 def is_new(settings: Settings) -> bool:
     """Return whether this PC lacks its set-up: no settings, or no name of the room."""
     return settings.file is None or not settings.general.room
@@ -191,6 +202,10 @@ ENDPOINTS = [
     Endpoint("PATCH", _AT, change, "Set language, room or archive", pool="disk", errors=(409,)),
     Endpoint(
         "PUT", f"{_AT}/destinations/{{name}}", set_destination, "Set a destination, and its key",
+        pool="disk", errors=(409,),
+    ),
+    Endpoint(
+        "DELETE", f"{_AT}/destinations/{{name}}", remove_destination, "Remove a destination, and its key",
         pool="disk", errors=(409,),
     ),
 ]  # fmt: skip

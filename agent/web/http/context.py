@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from agent.sessions.room_preview import RoomPreview
 
 
-LONGEST_S = 300.0
+LONGEST_S = 300.0  # of a check or a rehearsal
+EXPORT_S = 6 * 3600.0  # a slow USB stick and a recording of a day
 END_S = 5.0  # seconds for a command to exit after its document
 
 type Work = Callable[[Sequence[str], Path | None], tuple[dict[str, Any] | None, LiputError | None]]
@@ -80,24 +81,24 @@ class CommandRuns:
 
 
 def run_command(
-    name: str, kind: str, words: Sequence[str], config_file: Path | None
+    name: str, kind: str, words: Sequence[str], config_file: Path | None, longest_s: float = LONGEST_S
 ) -> tuple[dict[str, Any] | None, LiputError | None]:
     """Run `liput NAME --json`; return its document of `kind`, or the error. Raises OSError."""
-    command = liput_command(name, "--json", *words)
+    command = liput_command(*name.split(), "--json", *words)
     child = ChildProcess(
         command, env=child_environment(config_file), cwd="/", stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
     said: dict[str, Any] = {}
     try:
         with suppress(msgspec.MsgspecError, IndexError):
-            said = msgspec.json.decode(child.read_all(LONGEST_S).splitlines()[-1])
+            said = msgspec.json.decode(child.read_all(longest_s).splitlines()[-1])
         if said.get("type") == kind:
             return said, None
         told = said.get("message") or (child.last_words() if child.wait(END_S) else "it does not end")
         hint, about = str(said.get("hint", "")), str(said.get("about", ""))
         return None, LiputError(quoted(str(told)), hint=hint, why=said.get("why"), about=about)
     except TimeoutError:
-        return None, LiputError(f"it has not ended within {LONGEST_S:.0f} s")
+        return None, LiputError(f"it has not ended within {longest_s:.0f} s")
     finally:
         child.end()
 
@@ -156,6 +157,9 @@ class ApiContext:
     recorders: list[SpawnedRecorder] = field(default_factory=list)  # started here: child processes to reap
     runs: CommandRuns = field(default_factory=lambda: CommandRuns(partial(run_command, "check", "check")))
     rehearsals: CommandRuns = field(default_factory=lambda: CommandRuns(partial(run_command, "rehearse", "rehearsal")))
+    exports: CommandRuns = field(
+        default_factory=lambda: CommandRuns(partial(run_command, "archive export", "export", longest_s=EXPORT_S))
+    )
     light: WorkerPool = field(default_factory=lambda: WorkerPool("light", 8, 128))  # takes milliseconds
     slow: WorkerPool = field(default_factory=lambda: WorkerPool("slow", 8))  # waits for a device or a session
     disk: WorkerPool = field(default_factory=lambda: WorkerPool("disk", 6, 128))  # waits for the archive's disk

@@ -34,8 +34,8 @@ def link_request(folder: Path, taken: CarriedRequest, now: datetime) -> Recorded
     """Put the request `taken` into the package at `folder`, and note the package in the dossier.
 
     A package with this request gets only missing papers and the note. Media and their hashes stay. Raises ArchiveError
-    if it has another request or lacks nothing, DossierError for a changed letter, and as `rebuilding`; the package then
-    stays as it was.
+    if it is practice, has another request or lacks nothing, DossierError for a changed letter, and as `rebuilding`; the
+    package then stays as it was.
     """
     record = _record_of(folder, taken)
     missing = record.missing if record else ()
@@ -73,6 +73,8 @@ def _record_of(folder: Path, taken: CarriedRequest) -> RequestRecord | None:
 
 def _recorded(folder: Path, missing: tuple[str, ...]) -> RecordedSession:
     recording = read_recording(folder)
+    if recording.practice:
+        raise ArchiveError(f"{folder.name} is practice, which counts for no request")
     degraded = tuple(reason for reason in recording.degraded if reason not in missing)
     return recorded_session(
         msgspec.structs.replace(recording, degraded=degraded),

@@ -90,16 +90,17 @@ class ReportView:
         start = number_format.time_of_day(started, self.language)
         times = self.t("until", start=start, end=end, zone=number_format.zone(started))
         asked = self._asked
+        title = self.recording.title
         places = (asked.place if asked else "", self.recording.room)
         return self._labelled([
-            ("titled", self.recording.title),
+            ("titled", self.t("practice", title=title) if self.recording.practice else title),
             ("letter", self._letter()),
             ("applicant", asked.applicant if asked else ""),
             ("unit", asked.unit if asked else ""),
             ("place", " / ".join(dict.fromkeys(filter(None, places)))),
             ("day", number_format.weekday(started, self.language)),
             ("time", times),
-            ("length", clock_text(round(self.recording.duration_s))),
+            ("length", clock_text(self.recording.duration_s)),
         ])  # fmt: skip
 
     def _letter(self) -> str:
@@ -268,7 +269,7 @@ class ReportView:
     @property
     def chapters(self) -> Limited[tuple[str, str]]:
         chapters = self.recording.chapters
-        shown = [(clock_text(round(one.start_s)), shortened(one.title, _LONGEST_CHAPTER)) for one in chapters]
+        shown = [(clock_text(one.start_s), shortened(one.title, _LONGEST_CHAPTER)) for one in chapters]
         return _limited(shown, MOST_CHAPTERS)
 
     # The archive
@@ -345,7 +346,7 @@ def _grid(total_s: float) -> list[str]:
         x = _x(number * step_s / total_s)
         anchor = "start" if number == 0 else "end" if x > WIDTH - 20 else "middle"
         found.append(f'<line x1="{x:.1f}" y1="{_TOP}" x2="{x:.1f}" y2="{HEIGHT - _BOTTOM}" {style}/>')
-        time = clock_text(round(number * step_s))
+        time = clock_text(number * step_s)
         found.append(f'<text x="{x:.1f}" y="{HEIGHT - 3}" text-anchor="{anchor}" {letters}>{time}</text>')
     return found
 

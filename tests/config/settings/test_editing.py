@@ -229,6 +229,20 @@ def test_in_every_way_that_a_table_may_be_written(before: str, path: tuple[str, 
     assert edit_toml(FILE, before, {path: "Aula"}) == after
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("# mine\n[d.x]\nroom = 'B'\n", "# mine\n"),
+        ("[d.x]\nroom = 'B'\n\n# the page\n[web]\n", "\n# the page\n[web]\n"),
+        ("[d.x]\nroom = 'B'\n[d.y]\nroom = 'C'\n", "[d.y]\nroom = 'C'\n"),
+        ("[d]\nx = { room = 'B' }\ny = 1\n", "[d]\ny = 1\n"),
+        ("d.x.room = 'B'\n", ""),
+    ],
+)
+def test_a_table_is_removed_with_what_is_empty_then(before: str, after: str) -> None:
+    assert edit_toml(FILE, before, {("d", "x"): None}) == after
+
+
 @pytest.mark.parametrize("text", ["general = 1\n", "[[general]]\n", "[general\n"])
 def test_what_it_cannot_write_into_is_refused_and_not_guessed_at(text: str) -> None:
     with pytest.raises(SettingsError):

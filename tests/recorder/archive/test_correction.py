@@ -6,14 +6,14 @@ import itertools
 import os
 import shutil
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from config.errors import ArchiveError, PackageBusy, PackageDamaged, PackageNotFound, StorageError
-from recorder.archive.archive import Archive, package_folders, packages
+from recorder.archive.archive import Archive, package_folders, packages, read_recording
 from recorder.archive.correction import EDITABLE_FIELDS, add_files, edit_package
 from recorder.disk.durable import DurableFiles
 from recorder.disk.package_locks import package_lock
@@ -95,6 +95,28 @@ def test_every_field_can_be_corrected(archive: Archive, package: Package) -> Non
     before = snapshot(package.folder)
     assert edit_package(package.folder, wanted, by=None, reason="", now=STARTED) == ()
     assert snapshot(package.folder) == before
+
+
+def test_marks_are_replaced_and_slides_stay_among_their_chapters(archive: Archive, package: Package) -> None:
+    slide = {"start_s": 1.5, "title": "Salindia 1", "source": "slide", "text": "", "thumbnail": None}
+    path = package.folder / "metadata" / "recording.json"
+    path.write_bytes(msgspec.json.encode(msgspec.json.decode(path.read_bytes()) | {"chapters": [slide]}))
+    rewrite(package.folder)
+
+    def set_marks(*marks: tuple[float, str]) -> list[tuple[float, str]]:
+        edit_package(package.folder, {}, marks=marks, by="Siti", reason="", now=STARTED)
+        recording = read_recording(package.folder)
+        assert [(mark.media_s, mark.text) for mark in recording.marks] == sorted(marks)
+        assert all(mark.at == recording.started_at + timedelta(seconds=mark.media_s) for mark in recording.marks)
+        return [(chapter.start_s, chapter.title) for chapter in recording.chapters]
+
+    assert set_marks((2.0, "Tanya"), (0.5, "Buka")) == [(0.5, "Buka"), (1.5, "Salindia 1"), (2.0, "Tanya")]
+    assert set_marks((2.0, "Jawab")) == [(1.5, "Salindia 1"), (2.0, "Jawab")]
+    assert set_marks() == [(1.5, "Salindia 1")]
+    assert archive.verify(archive.find(package.id)) == []
+    for wrong in ((1.0, " "), (-1.0, "Buka")):
+        with pytest.raises(ArchiveError, match=r"mark has no text|marks"):
+            set_marks(wrong)
 
 
 def test_a_package_needs_a_title(package: Package) -> None:

@@ -2,7 +2,7 @@
 
 import { ask, complain, doing } from "./api.js";
 import { el, make, say } from "./dom.js";
-import { clock, moment, size, t } from "./texts.js";
+import { clock, moment, size, t, titleOf } from "./texts.js";
 
 const AT_ONCE = 50;
 const BADGES = { sealed: "ok", unfinished: "warn", damaged: "bad", elsewhere: "" };
@@ -19,7 +19,7 @@ const elsewhere = ({ snippet: text, title }) => text.includes("[") && text.repla
 function row(found) {
   const cells = [moment(found.started_at), found.duration_s === null ? "" : clock(found.duration_s), size(found.bytes)];
   return make("tr",
-    make("th", { scope: "row" }, make("a", { href: `/archive/${encodeURIComponent(found.id)}` }, found.title || found.id),
+    make("th", { scope: "row" }, make("a", { href: `/archive/${encodeURIComponent(found.id)}` }, titleOf(found) || found.id),
       elsewhere(found) ? snippet(found.snippet) : null),
     ...cells.map((text) => make("td number", text)),
     make("td", make(`span badge ${BADGES[found.state]}`, t(`archive.state.${found.state}`))));

@@ -5,7 +5,7 @@ import { el, keep, make, press, say, sure } from "./dom.js";
 import { Light, records } from "./light.js";
 import { live } from "./live.js";
 import { makeEnd, showEnd } from "./planned.js";
-import { clock, t } from "./texts.js";
+import { clock, t, titleOf } from "./texts.js";
 
 const narrow = matchMedia("(max-width: 40rem)"); // a phone: Stop is below the alarms there
 const lights = new Map(); // by session
@@ -45,7 +45,7 @@ function update(row, session) {
   light.className = `light ${word}`;
   say(light, t(`light.${word}`));
   say(time, records(session) ? clock(session.status.elapsed_s) : "");
-  say(title, session.title);
+  say(title, titleOf(session));
   showEnd(end, session);
   button.hidden = !records(session);
 }

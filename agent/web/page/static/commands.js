@@ -15,8 +15,8 @@ function wish(armOnly) {
   const data = new FormData(el("new"));
   const asked = { title: el("new-title").value.trim(), arm_only: armOnly, layout: el("new-layout").value, consent: el("new-consent").value,
     alone: !session, streams: data.getAll("stream"), ...chosen(data) };
-  if (el("new-practice").checked) Object.assign(asked, { videos: ["synthetic", "synthetic"], audios: ["synthetic"] }); // two: layouts are practised, too
-  if (el("new-request").value) asked.request = el("new-request").value;
+  if (el("new-practice").checked) asked.practice = true; // it counts for no request
+  else if (el("new-request").value) asked.request = el("new-request").value;
   return asked;
 }
 

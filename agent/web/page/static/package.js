@@ -1,9 +1,10 @@
 // One recording: played with its chapters, downloaded, verified.
 
-import { ask, complain, doing } from "./api.js";
+import { ask, complain, doing, hold, Refused } from "./api.js";
 import { nameTab } from "./bar.js";
-import { el, forIt, make, onSubmit, say } from "./dom.js";
-import { clock, inWords, moment, size, t } from "./texts.js";
+import { el, forIt, make, onSubmit, press, say } from "./dom.js";
+import { live } from "./live.js";
+import { clock, inWords, moment, size, t, titleOf } from "./texts.js";
 
 const BADGES = { sealed: "ok", unfinished: "warn", damaged: "bad", elsewhere: "" };
 const id = el("package").dataset.id;
@@ -35,13 +36,15 @@ function chapters(found) {
 }
 
 function show(found) {
-  say(el("title"), found.title || found.id);
+  say(el("title"), titleOf(found) || found.id);
   nameTab(`${found.title || found.id} – Liput`);
   el("state").className = `badge ${found.lacks.length && found.state === "sealed" ? "warn" : BADGES[found.state]}`;
   say(el("state"), t(`archive.state.${found.state}`));
   facts(found);
   chapters(found);
-  el("edit-box").hidden = found.state !== "sealed" || !found.recording;
+  el("marks").before = (found.recording?.marks ?? []).map(({ media_s: seconds, text }) => [seconds, text]);
+  el("marks").replaceChildren(...el("marks").before.map(markRow));
+  el("marks-box").hidden = el("export-box").hidden = el("edit-box").hidden = found.state !== "sealed" || !found.recording;
   for (const field of el("edit").querySelectorAll("[name]")) {
     field.value = field.before = field.name.split(".").reduce((part, word) => part?.[word], found.recording) ?? "";
   }
@@ -63,12 +66,60 @@ async function showReport() {
   el("report").hidden = !/ report\.pdf$/m.test(listed);
 }
 
-onSubmit(el("edit"), (button) => doing(button, async () => {
+/** Correct the package, and offer to set `former` again. */
+const correct = (button, asked, former) => doing(button, async () => {
+  show(await ask("PATCH", base, asked));
+  const undo = former && press(t("package.undo"), () => correct(undo, former));
+  el("edited").replaceChildren(make("p", t(former ? "package.edited" : "package.undone")), undo ?? "");
+});
+
+onSubmit(el("edit"), (button) => {
   const changed = [...el("edit").querySelectorAll("[name]")].filter((field) => field.value !== field.before);
-  const fields = Object.fromEntries(changed.map(({ name, value }) => [name, value.trim()]));
-  show(await ask("PATCH", base, { fields, reason: el("edit-reason").value.trim() }));
-  say(el("edited"), t("package.edited"));
-}));
+  const valuesBy = (valueOf) => Object.fromEntries(changed.map((field) => [field.name, valueOf(field)]));
+  correct(button, { fields: valuesBy(({ value }) => value.trim()), reason: el("edit-reason").value.trim() },
+    { fields: valuesBy(({ before }) => before) });
+});
+
+/** Make the row of a mark; it is removed when the form is saved without it. */
+function markRow([seconds, text]) {
+  const time = clock(seconds);
+  const field = make("input", { type: "text", value: text, maxLength: 500, required: true, "aria-label": t("package.marks.text", { time }) });
+  const remove = press(t("package.marks.remove"), () => row.remove(), { "aria-label": t("package.marks.remove.of", { time }) });
+  const row = make("li row", make("span number", time), field, remove);
+  row.mark = () => [seconds, field.value.trim()];
+  return row;
+}
+
+el("mark-add").addEventListener("click", () => {
+  const row = markRow([Math.round(el("video").currentTime * 1000) / 1000, ""]);
+  el("marks").append(row);
+  row.querySelector("input").focus();
+});
+onSubmit(el("marks-edit"), (button) => correct(button, { marks: [...el("marks").children].map((row) => row.mark()) }, { marks: el("marks").before }));
+
+async function findDrives() {
+  const drives = await ask("GET", "/drives");
+  el("drive").replaceChildren(...drives.map(({ path, name, free_bytes: free }) =>
+    new Option(t("package.export.option", { name, free: size(free) }), path)));
+  el("no-drive").hidden = drives.length > 0;
+  el("drive-box").hidden = !drives.length;
+  hold(el("copy"), !drives.length);
+}
+el("export-box").addEventListener("toggle", () => el("export-box").open && findDrives().catch(complain));
+el("look").addEventListener("click", () => doing(el("look"), findDrives));
+
+const copy = (although) => doing(el("copy"), () =>
+  ask("POST", `${base}/export`, { drive: el("drive").value, whole: el("whole").checked, although_refused: although }));
+onSubmit(el("export"), () => copy(false));
+
+function showExport({ running, last, error }) {
+  hold(el("copy"), running);
+  const isDone = !running && last?.id === id;
+  say(el("exported"), running ? t("package.export.running") : isDone ? t("package.export.done", { name: last.file.split("/").pop() }) : "");
+  if (error && !running) complain(new Refused(error), ...(error.code === "speakers" ? [press(t("package.export.although"), () => copy(true))] : []));
+}
+live.addEventListener("export-run", ({ detail }) => showExport(detail));
+ask("GET", "/exports").then((run) => run.running && showExport(run), complain);
 
 el("verify").addEventListener("click", () => doing(el("verify"), async () => {
   say(el("verified"), t("package.verifying"));

@@ -10,7 +10,7 @@ import { live } from "./live.js";
 import { makeEnd, showEnd } from "./planned.js";
 import { showPictures } from "./preview.js";
 import { showSound } from "./sound.js";
-import { clock, number, size, span, t } from "./texts.js";
+import { clock, number, size, span, t, titleOf } from "./texts.js";
 
 const ORDER = ["degraded", "live", null, "armed", "idle", "sealing", "sealed", "failed"];
 const SHORT_S = 1800;
@@ -26,7 +26,7 @@ function showFacts(session, word) {
   el("light").className = `light ${word}`;
   say(el("light"), t(`light.${word}`));
   el("facts").hidden = !status;
-  say(el("session-title"), session?.title ?? t("session.title"));
+  say(el("session-title"), session ? titleOf(session) : t("session.title"));
   showEnd(end, session);
   const isBefore = !status || word === "armed" || word === "opening";
   el("elapsed").hidden = el("on-disk").parentElement.hidden = isBefore;

@@ -1,7 +1,7 @@
 // The first run: steps that may be left out and come back to.
 
 import { ask, complain, doing, hold, Refused } from "./api.js";
-import { el, keep, make, onSubmit, say } from "./dom.js";
+import { el, keep, make, onSubmit, press, say, sure } from "./dom.js";
 import { byGravity, rowOf, verdictOf } from "./findings.js";
 import { live } from "./live.js";
 import { inWords, t } from "./texts.js";
@@ -40,8 +40,23 @@ function take(found) {
   el("folder").className = `alarm ${archive.state.verdict === "failure" ? "bad" : "ok"}`;
   say(el("folder-text"), `${reason}. ${advice}`);
   keep(el("destinations"), destinations, ({ name, key }) => name + key,
-    ({ name, key }) => make("li", {}, `${name}: ${t(`setup.key.${key.replace(" ", "-")}`)}`));
+    ({ name, key }) => make("li row", make("span", `${name}: ${t(`setup.key.${key.replace(" ", "-")}`)}`), ...(locked ? [] : [
+      press(t("setup.destination.edit"), () => edit(name), { "aria-label": t("setup.destination.edit.of", { name }) }),
+      press(t("setup.destination.remove"), (button) => remove(button, name), { "aria-label": t("setup.destination.remove.of", { name }) }),
+    ])));
 }
+
+/** Fill the form with a destination; its key stays unless another one is given. */
+function edit(name) {
+  const { url, test } = set.destinations.find((one) => one.name === name);
+  el("name").value = name;
+  el("url").value = url;
+  el("test").checked = test;
+  el("url").focus();
+}
+
+const remove = (button, name) => sure(el("sure"), t("setup.destination.remove.body", { name }), () =>
+  doing(button, async () => take(await ask("DELETE", `/settings/destinations/${encodeURIComponent(name)}`))));
 
 const change = async (name, value) => take(await ask("PATCH", "/settings", { [name]: value }));
 

@@ -12,6 +12,9 @@ export function t(key, facts = {}) {
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in facts ? facts[name] : whole));
 }
 
+/** Return the title of a session or package; one of practice says so. */
+export const titleOf = ({ title, practice }) => (practice ? t("practice.of", { title }) : title);
+
 /** Choose what the daemon says in both languages. */
 export const inWords = (said) => said[language] ?? said.en ?? said;
 

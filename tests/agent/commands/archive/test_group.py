@@ -154,7 +154,7 @@ def test_export_writes_a_zip_file(package: Package, liput: Archivist, tmp_path: 
     liput("export", package.id, tmp_path)
     assert (liput.status, "is there already" in liput.errors) == (1, True)
     answer = liput.answer("export", package.id, tmp_path / "kutipan.zip", "--redact")
-    assert answer == {"id": package.id, "file": str(tmp_path / "kutipan.zip"), "redacted": True,
+    assert answer == {"type": "export", "id": package.id, "file": str(tmp_path / "kutipan.zip"), "redacted": True,
                       "bytes": (tmp_path / "kutipan.zip").stat().st_size}  # fmt: skip
     liput("export", package.id, tmp_path / "rapat.mp4", "--mp4")
     assert (liput.status, (tmp_path / "rapat.mp4").stat().st_size > 10_000) == (0, True)
@@ -192,7 +192,7 @@ def test_list_prints_what_the_contract_says(
     assert entries[coloured.id] == {
         "id": coloured.id, "uuid": coloured.uuid, "title": "Rapat\x1b[31m Senat",
         "started_at": "2026-11-24T09:00:00+07:00", "duration_s": coloured.duration_s, "bytes": coloured.bytes,
-        "path": coloured.path, "state": "sealed", "session": None, "copy": 1, "part": 1,
+        "path": coloured.path, "state": "sealed", "session": None, "copy": 1, "part": 1, "practice": False,
     }  # fmt: skip
     assert entries[work.name]["state"] == "unfinished"
     assert isinstance(entries[work.name]["duration_s"], float)

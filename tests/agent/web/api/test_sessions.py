@@ -87,7 +87,7 @@ def at_once(page: Page, count: int, path: str, body: object = None, **headers: s
 def test_a_session_is_armed_started_steered_and_becomes_a_package(page: Page, room: Room) -> None:
     key = {"Idempotency_Key": "press-1"}
     wishes = {"streams": ["youtube"], "consent": "refused", "although_refused": True}
-    body = SYNTHETIC | {"title": " ", "arm_only": True, "alone": True} | wishes
+    body = {"title": " ", "arm_only": True, "alone": True, "practice": True} | wishes
     with ThreadPoolExecutor(1) as another_browser:
         pressed_too = another_browser.submit(page.post, SESSIONS, body)
         answers = at_once(page, 3, SESSIONS, body, **key)
@@ -97,7 +97,7 @@ def test_a_session_is_armed_started_steered_and_becomes_a_package(page: Page, ro
     (session,) = {answer.json["id"] for answer in answers}
     at = f"{SESSIONS}/{session}"
     line = page.get(at).json
-    assert (line["type"], line["id"], line["state"]) == ("session", session, "armed")
+    assert (line["type"], line["id"], line["state"], line["practice"]) == ("session", session, "armed", True)
     assert re.fullmatch(r"Rekaman \d{1,2} [A-Z][a-z]+ 20\d\d, \d\d\.\d\d", line["title"])
     assert page.post(f"{SESSIONS}/{session[:1]}/disarm").status == 404, "only its whole id means it"
     wait_for(lambda: the_state(page)["sessions"][0]["status"]["pre_roll_s"] > 1)
@@ -127,7 +127,9 @@ def test_a_session_is_armed_started_steered_and_becomes_a_package(page: Page, ro
     package = room.only_package()
     assert str(package) == result["package"]
     media.decodes_cleanly(program(package))
-    assert json.loads((package / "metadata/recording.json").read_text())["marks"][0]["text"] == "Tanya jawab"
+    recorded = json.loads((package / "metadata/recording.json").read_text())
+    assert (recorded["marks"][0]["text"], recorded["practice"]) == ("Tanya jawab", True)
+    assert len(json.loads((package / "metadata/devices.json").read_text())) == 0
 
 
 def destinations_change(page: Page, at: str) -> None:
@@ -144,6 +146,7 @@ def destinations_change(page: Page, at: str) -> None:
 
 def test_what_cannot_be_meant_is_refused_and_no_recorder_is_left(page: Page, runtime: Path) -> None:
     wrong: list[dict[str, Any]] = [{"archive": "/tmp"}, {"for_s": -1}, {"profile": "nowhere"}]
+    wrong.append({"practice": True, "request": "x"})
     videos = ("/etc/passwd", "/dev/../etc/passwd", "/dev/v4l/by-id/../../shm", "a\0")
     wrong += [{"videos": [name]} for name in videos]
     streams = ("@/root/key", "rtmp://evil.example/live/key", "nowhere", "-x")

@@ -144,6 +144,11 @@ def test_a_key_is_not_sent_to_another_address_than_it_was_given_for(page: Page, 
     assert page.ask("PUT", KAMPUS, {"url": f"{URL}/", "test": True}).json["destinations"][-1]["test"] is True
     assert page.ask("PUT", KAMPUS, {"url": "rtmps://new.example/live", "key": "another"}).status == 200
     assert read_keys(load_settings(room.settings))["kampus"].reveal() == "another"
+    others = [one["name"] for one in page.ask("DELETE", KAMPUS).json["destinations"]]
+    after = load_settings(room.settings)
+    assert others == [*after.destinations]
+    assert "kampus" not in {*after.destinations, *read_keys(after)}
+    assert page.ask("DELETE", KAMPUS).status == 400
 
 
 def test_destinations_that_are_none_are_refused_and_nothing_is_written(page: Page, room: Room) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -23,12 +24,14 @@ from devices.health.log_line import PC, HealthLine, LogKind, LogLevel
 from devices.health.log_writer import log_folder
 from devices.host.clock import SystemClock
 from recorder.archive.archive import Archive
+from recorder.archive.correction import edit_package
 from recorder.model.marks import Mark
 from recorder.package.metadata import Package
 from tests.agent.web.page.conftest import Here
-from tests.support import archives, command, web
+from tests.support import archives, command, media, web
 from tests.support import browser as browsers
 from tests.support.browser import Visit, say, tab_to
+from tests.support.copies import small_disk
 from tests.support.dossiers import PDF, picture
 from tests.support.room import Room
 
@@ -72,9 +75,13 @@ def test_a_recording_is_found_played_from_a_chapter_downloaded_and_verified(here
     page.get_by_label(say("package.edit.title"), exact=True).fill("Seminar Arsip")
     page.get_by_label(say("start.consent")).select_option("given")
     page.get_by_role("button", name=say("package.edit.save")).click()
-    expect(page.locator("#edited")).to_have_text(say("package.edited"))
+    expect(page.locator("#edited")).to_contain_text(say("package.edited"))
     expect(page.get_by_role("heading", name="Seminar Arsip")).to_be_visible()
     expect(page.locator("#facts")).to_contain_text(say("start.consent.given"))
+    page.get_by_role("button", name=say("package.undo")).click()
+    expect(page.locator("#edited")).to_have_text(say("package.undone"))
+    expect(page.get_by_role("heading", name="Seminar Kearsipan")).to_be_visible()
+    marks_are_edited(page)
     page.get_by_role("button", name=say("package.verify")).click()
     expect(page.locator("#verified")).to_contain_text(say("package.whole"))
     expect(page.get_by_role("link", name=say("package.report"))).to_be_hidden()  # this room makes none
@@ -83,6 +90,46 @@ def test_a_recording_is_found_played_from_a_chapter_downloaded_and_verified(here
     page.get_by_role("button", name=say("package.verify")).click()
     expect(page.locator("#verified")).to_contain_text(say("package.broken"))
     expect(page.locator("#verified")).to_contain_text("data/media/program.mp4")
+
+
+def test_a_recording_is_copied_to_a_drive_that_is_plugged_in(here: Here, package: Package) -> None:
+    edit_package(package.folder, {"consent.state": "refused"}, by=None, reason="", now=archives.STARTED)
+    page = here.open(f"/archive/{package.id}?lang=en")
+    page.get_by_text(say("package.export", "en")).click()
+    expect(page.locator("#no-drive")).to_be_visible()
+    expect(page.get_by_role("button", name=say("package.export.start", "en"), exact=True)).to_be_disabled()
+    Path("/media").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir="/media") as at, small_disk(Path(at), 100_000_000) as drive:
+        page.get_by_role("button", name=say("package.export.look", "en")).click()
+        page.get_by_label(say("package.export.drive", "en"), exact=True).select_option(str(drive))
+        page.get_by_role("button", name=say("package.export.start", "en"), exact=True).click()
+        page.get_by_role("button", name=say("package.export.although", "en")).click()
+        name = f"{package.id}.mp4"
+        expect(page.locator("#exported")).to_have_text(say("package.export.done", "en", name=name))
+        media.decodes_cleanly(drive / name)
+        page.get_by_label(say("package.export.whole", "en")).check()
+        page.get_by_role("button", name=say("package.export.start", "en"), exact=True).click()
+        page.get_by_role("button", name=say("package.export.although", "en")).click()
+        expect(page.locator("#exported")).to_have_text(say("package.export.done", "en", name=f"{package.id}.zip"))
+        assert here.served.get("/api/v1/drives").json[0]["name"] == drive.name
+    gone = here.served.post(f"/api/v1/archive/{package.id}/export", {"drive": str(drive)})
+    assert (gone.status, gone.json["code"]) == (400, "no-drive")
+
+
+def marks_are_edited(page: Page) -> None:
+    page.get_by_text(say("package.marks"), exact=True).click()
+    page.get_by_label(say("package.marks.text", time="0:00:01"), exact=True).fill("Diskusi")
+    page.locator("#video").evaluate("video => { video.pause(); video.currentTime = 0.5 }")
+    page.get_by_role("button", name=say("package.marks.add")).click()
+    page.keyboard.type("Pembukaan")
+    page.get_by_role("button", name=say("package.marks.save")).click()
+    titles = page.locator("#chapters button")
+    expect(titles).to_have_text(["0:00:00Pembukaan", "0:00:01Diskusi"])
+    page.get_by_role("button", name=say("package.marks.remove.of", time="0:00:00")).click()
+    page.get_by_role("button", name=say("package.marks.save")).click()
+    expect(titles).to_have_text(["0:00:01Diskusi"])
+    page.get_by_role("button", name=say("package.undo")).click()
+    expect(titles).to_have_text(["0:00:00Pembukaan", "0:00:01Diskusi"])
 
 
 def checked(words: Sequence[str], _file: Path | None) -> tuple[None, None]:

@@ -67,6 +67,7 @@ def test_a_session_goes_from_armed_to_archive_in_two_browsers(chromium: Browser,
             expect(light(page)).to_have_text(say("light.recording"))
             browsers.sees_a_picture(page.locator("#program"))
         here.locator("#rename-box summary").click()
+        expect(here.get_by_label(say("session.rename"), exact=True)).to_have_value("Rapat Senat")
         here.get_by_label(say("session.rename"), exact=True).fill("Rapat Senat Terbuka")
         here.locator("#rename button").click()
         expect(there.get_by_role("heading", name="Rapat Senat Terbuka")).to_be_visible()
@@ -205,12 +206,15 @@ def test_cameras_and_microphones_are_chosen_where_there_are_several(shown: Visit
     page.get_by_label("Podium camera (Device a)").check()
     expect(page.get_by_text("Device c")).to_have_count(1)
     expect(page.get_by_text("Device c")).to_be_hidden()  # there is no other microphone
-    for more, videos in ((False, ["a"]), (True, ["synthetic"] * 2)):
-        page.get_by_label(say("start.practice", "en")).set_checked(more)
+    for is_practice in (False, True):
+        page.get_by_label(say("start.practice", "en")).set_checked(is_practice)
         page.get_by_label("Podium camera (Device a)").check()
         with page.expect_request("**/api/v1/sessions") as asked:
             page.get_by_role("button", name=say("start.record", "en"), exact=True).click()
-        assert msgspec.json.decode(asked.value.post_data or "")["videos"] == videos
+        sent = msgspec.json.decode(asked.value.post_data or "")
+        assert (sent["videos"], sent.get("practice", False)) == (["a"], is_practice)
+    page.evaluate(TELL, browsers.made_up() | {"sessions": [browsers.made_line() | {"practice": True}]})
+    expect(page.get_by_role("heading", level=1)).to_have_text(say("practice.of", "en", title="Rapat"))
 
 
 def test_a_planned_session_tells_its_end_and_is_given_a_quarter_of_an_hour_more(shown: Visit) -> None:

@@ -78,8 +78,14 @@ def sets_up(page: Page, served: Served) -> None:
     fill(page, "setup.destination.key", KEY)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name=say("setup.step.rehearsal", "en"))).to_be_focused()
-    assert page.locator("#destinations li").text_content() == f"kampus: {say('setup.key.set', 'en')}"
     assert KEY not in page.content()
+    page.go_back()
+    expect(page.locator("#destinations li span")).to_have_text(f"kampus: {say('setup.key.set', 'en')}")
+    page.get_by_role("button", name=say("setup.destination.edit.of", "en", name="kampus")).click()
+    fill(page, "setup.destination.url", "rtmp://127.0.0.1:10/live")
+    fill(page, "setup.destination.key", KEY)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name=say("setup.step.rehearsal", "en"))).to_be_focused()
 
 
 def rehearses(page: Page) -> None:
@@ -180,6 +186,19 @@ def test_a_folder_that_cannot_be_used_is_said_and_the_one_before_stays(first: He
     expect(page.get_by_role("heading", name=say("setup.step.archive"))).to_be_visible()
     assert room.settings.read_text() == written
     first.complaints.clear()  # the browser's own line about a 409
+
+
+def test_a_destination_is_removed_after_a_question(first: Here, room: Room) -> None:
+    at = "/api/v1/settings/destinations/kampus"
+    assert first.served.ask("PUT", at, {"url": "rtmp://127.0.0.1:9/live", "key": KEY}).status == 200
+    page = first.open("/setup#destination")
+    page.get_by_role("button", name=say("setup.destination.remove.of", name="kampus")).click()
+    press(page, "setup.destination.remove.cancel")
+    expect(page.locator("#destinations li")).to_have_count(1)
+    page.get_by_role("button", name=say("setup.destination.remove.of", name="kampus")).click()
+    press(page, "setup.destination.remove")
+    expect(page.locator("#destinations li")).to_have_count(0)
+    assert "kampus" not in load_settings(room.settings).destinations
 
 
 def test_what_others_have_set_is_shown_and_not_asked_for(

@@ -280,6 +280,15 @@ def test_a_package_gets_its_request_afterwards(archive: Archive, package: Packag
     assert Dossier(other).read().recordings == ()
 
 
+def test_practice_says_so_and_counts_for_no_request(archive: Archive, program: Path, dossier: Dossier) -> None:
+    package = sealed(archive, program, msgspec.structs.replace(archives.CONTEXT, practice=True))
+    assert package.practice
+    assert "Ini latihan, bukan acara." in (package.folder / "BACA-SAYA.txt").read_text()
+    with pytest.raises(ArchiveError, match="practice"):
+        link_request(package.folder, taken(dossier), NOW)
+    assert dossier.read().recordings == ()
+
+
 def test_it_was_archived_when_it_was_sealed(archive: Archive, program: Path, dossier: Dossier) -> None:
     package = sealed(archive, program, msgspec.structs.replace(archives.CONTEXT, checked={"ready": True}))
     edit_package(package.folder, {"room": "Aula Barat"}, by=None, reason="", now=NOW)
