@@ -10,7 +10,7 @@ import msgspec
 from agent.checks.check import CheckVerdict
 from agent.daemon.command_child import CommandChild, archive_options, liput_command
 from agent.schedule.plan import Plan, PlanMode
-from config.locale.lookup import WRITTEN, LocalizedText, error_sentence
+from config.locale.lookup import WRITTEN, LocalizedText, error_sentence, words
 from devices.host.child import tie_to_parent
 from devices.host.clock import Clock
 from recorder.model.names import one_line
@@ -55,4 +55,8 @@ def _problems(document: Any) -> Iterator[LocalizedText]:
         return
     for check in document["checks"]:
         if check["verdict"] == CheckVerdict.FAILURE:
-            yield LocalizedText(*(f"{check['name']}: {check[language]['reason']}" for language in WRITTEN))
+            kind, colon, what = check["name"].partition(": ")
+            name = words("page").get(f"check.name.{kind}", LocalizedText(kind, kind))
+            yield LocalizedText(
+                *(f"{name.of(language)}{colon}{what}: {check[language]['reason']}" for language in WRITTEN)
+            )

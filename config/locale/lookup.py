@@ -140,5 +140,5 @@ class ProgramCard(StrEnum):
 
 
 def picture_text(word: str, language: str) -> str:
-    """Return the text of a card, or of the slate for an OutageKind (capture.sources.worker)."""
+    """Return the text of a card, or of the slate for an OutageKind (capture.sources.worker) or a camera."""
     return _SLATES[word].of(language)

@@ -20,6 +20,7 @@ from config.errors import UsageError
 from config.locale.lookup import ProgramCard, picture_text
 from config.settings.layouts import LayoutSettings, ProgramSettings, Shape
 from config.settings.value_kinds import did_you_mean
+from devices.model.device import DeviceKind
 from recorder.program.timeline import RunContext
 from recorder.program.video_input import VideoInput
 
@@ -121,7 +122,8 @@ class SceneRenderer:
         kept = self._slates.get(name)
         if kept is None or kept[0] != (kind, size):
             reason = picture_text(kind, self._appearance.language)
-            picture = draw_slate(*size, name=name, reason=reason, matrix=self.form.matrix)
+            shown = picture_text(name, self._appearance.language) if name == DeviceKind.CAMERA else name
+            picture = draw_slate(*size, name=shown, reason=reason, matrix=self.form.matrix)
             kept = self._slates[name] = (kind, size), picture
         return kept[1]
 

@@ -104,6 +104,27 @@ def change(
     return settings_now(call)
 
 
+class FolderList(msgspec.Struct, frozen=True, kw_only=True):
+    """The folders in a folder; `parent` is null at the top."""
+
+    path: str
+    parent: str | None
+    folders: list[str]
+
+
+def folders(call: ApiCall, *, path: Annotated[str, msgspec.Meta(max_length=1024)] = "") -> FolderList:
+    """Return the folders in `path`, or in the nearest one above that exists; by default in this user's home."""
+    _only_here(call)
+    asked = Path(path or "~").expanduser().absolute()
+    at = next(one for one in (asked, *asked.parents) if one.is_dir())
+    try:
+        names = [entry.name for entry in os.scandir(at) if entry.is_dir() and entry.name.isprintable()]
+    except OSError as error:
+        raise UsageError(f"{at} cannot be opened: {error.strerror}", why="denied") from None
+    shown = sorted(name for name in names if not name.startswith("."))
+    return FolderList(path=str(at), parent=str(at.parent) if at != at.parent else None, folders=shown)
+
+
 def set_destination(
     call: ApiCall, *, url: Long, key: Key | None = None, passphrase: Key | None = None, stream_id: Key | None = None,
     test: bool = False,
@@ -199,6 +220,7 @@ def _only_here(call: ApiCall) -> None:
 _AT = "/api/v1/settings"
 ENDPOINTS = [
     Endpoint("GET", _AT, settings_now, "The settings that the page can change", pool="disk", errors=(409,)),
+    Endpoint("GET", "/api/v1/folders", folders, "The folders in a folder of this PC", pool="disk"),
     Endpoint("PATCH", _AT, change, "Set language, room or archive", pool="disk", errors=(409,)),
     Endpoint(
         "PUT", f"{_AT}/destinations/{{name}}", set_destination, "Set a destination, and its key",

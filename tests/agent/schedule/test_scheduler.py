@@ -495,7 +495,7 @@ def test_what_is_checked_is_what_is_planned(room: Room, monkeypatch: pytest.Monk
     wrong = begin_check(msgspec.structs.replace(plan(), profile="tidak-ada"), SystemClock(), room.settings)
     problems = wait_for(partial(problems_of_room, checking), 100.0, "what the check found") or []
     said = [each.english for each in problems]
-    assert any(each.startswith("storage: ") for each in said), said
+    assert any(each.startswith("Archive disk: ") for each in said), said
     assert any("tidak-ada" in each for each in said), said
     assert not any("jauh" in each for each in said), said
     assert wait_for(partial(problems_of_room, wrong), 100.0) == [words("errors")["usage"]]

@@ -8,6 +8,7 @@ from itertools import pairwise
 import av
 import pytest
 
+from capture.compose.cards import draw_slate
 from capture.detectors.source_health import SILENT_S
 from capture.source import ColorMatrix, VideoFormat
 from capture.sources.worker import OutageKind, SourceOutage
@@ -225,6 +226,8 @@ def test_a_slate_is_drawn_once_for_each_reason_and_size(drawn: tuple[SceneRender
     other = stage.slate("podium", OutageKind.LOST, (32, 18))
     assert (other.width, other.height) == (32, 18)
     assert stage.slate("podium", OutageKind.BUSY, (32, 18)) is not other
+    never_there = draw_slate(320, 180, name="Kamera", reason="Belum terpasang - menunggu", matrix=ColorMatrix.BT709)
+    assert (stage.slate("camera", OutageKind.MISSING, (320, 180)).to_ndarray() == never_there.to_ndarray()).all()
 
 
 def test_places_are_reckoned_anew_once_a_shape_has_changed(drawn: tuple[SceneRenderer, list[Shown]]) -> None:

@@ -4,9 +4,11 @@ import { ask, complain, doing, once } from "./api.js";
 import { stop } from "./bar.js";
 import { el, keep, make, onSubmit, press, say } from "./dom.js";
 import { records } from "./light.js";
+import { live } from "./live.js";
 import { chosen } from "./sources.js";
 import { clock, t } from "./texts.js";
 
+const SOON_MS = 30 * 60_000;
 let session = null;
 let isBegunHere = false; // the focus goes to Stop then: what had it is hidden
 const path = (rest) => `/sessions/${session.id}/${rest}`;
@@ -57,6 +59,14 @@ function takeTitle() {
   const choice = el("new-request").selectedOptions[0];
   if (choice?.value && !el("new-title").value) el("new-title").value = choice.text;
 }
+/** Take the title of the plan whose time it is, or soon will be, unless there is one. */
+live.addEventListener("state", async ({ detail: { at } }) => {
+  const nowMs = Date.parse(at);
+  const { plans } = await ask("GET", "/schedule").catch(() => ({ plans: [] }));
+  const due = plans.find(({ status, plan }) => status === "planned" && Date.parse(plan.starts_at) - SOON_MS < nowMs);
+  if (due && !el("new-title").value) el("new-title").value = due.plan.title;
+}, { once: true });
+
 el("new-request").addEventListener("change", takeTitle);
 offerRequests();
 

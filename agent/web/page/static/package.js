@@ -85,7 +85,7 @@ function markRow([seconds, text]) {
   const time = clock(seconds);
   const field = make("input", { type: "text", value: text, maxLength: 500, required: true, "aria-label": t("package.marks.text", { time }) });
   const remove = press(t("package.marks.remove"), () => row.remove(), { "aria-label": t("package.marks.remove.of", { time }) });
-  const row = make("li row", make("span number", time), field, remove);
+  const row = make("li", make("div row", make("span number", time), field, remove));
   row.mark = () => [seconds, field.value.trim()];
   return row;
 }

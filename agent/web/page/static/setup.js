@@ -40,10 +40,10 @@ function take(found) {
   el("folder").className = `alarm ${archive.state.verdict === "failure" ? "bad" : "ok"}`;
   say(el("folder-text"), `${reason}. ${advice}`);
   keep(el("destinations"), destinations, ({ name, key }) => name + key,
-    ({ name, key }) => make("li row", make("span", `${name}: ${t(`setup.key.${key.replace(" ", "-")}`)}`), ...(locked ? [] : [
+    ({ name, key }) => make("li", make("div row", make("span", `${name}: ${t(`setup.key.${key.replace(" ", "-")}`)}`), ...(locked ? [] : [
       press(t("setup.destination.edit"), () => edit(name), { "aria-label": t("setup.destination.edit.of", { name }) }),
       press(t("setup.destination.remove"), (button) => remove(button, name), { "aria-label": t("setup.destination.remove.of", { name }) }),
-    ])));
+    ]))));
 }
 
 /** Fill the form with a destination; its key stays unless another one is given. */
@@ -57,6 +57,19 @@ function edit(name) {
 
 const remove = (button, name) => sure(el("sure"), t("setup.destination.remove.body", { name }), () =>
   doing(button, async () => take(await ask("DELETE", `/settings/destinations/${encodeURIComponent(name)}`))));
+
+/** Offer the folders in `path`; the one that is opened becomes the archive's. */
+async function browse(path) {
+  const found = await ask("GET", `/folders?${new URLSearchParams({ path })}`);
+  if (path) el("archive").value = found.path;
+  const open = (text, to) => make("li", press(text, (button) => doing(button, () => browse(to))));
+  const within = found.path.replace(/\/$/, "");
+  el("folders").replaceChildren(...(found.parent ? [open(t("setup.archive.up"), found.parent)] : []),
+    ...found.folders.map((name) => open(name, `${within}/${name}`)));
+  el("folders").hidden = false;
+  el("folders").querySelector("button")?.focus();
+}
+el("browse").addEventListener("click", () => doing(el("browse"), () => browse(el("archive").value)));
 
 const change = async (name, value) => take(await ask("PATCH", "/settings", { [name]: value }));
 

@@ -188,6 +188,23 @@ def test_a_folder_that_cannot_be_used_is_said_and_the_one_before_stays(first: He
     first.complaints.clear()  # the browser's own line about a 409
 
 
+def test_the_archives_folder_is_chosen_from_those_that_are_there(first: Here, room: Room) -> None:
+    (room.home / "Rekaman/Lama").mkdir(parents=True)
+    page = first.open("/setup#archive")
+    field = page.get_by_label(say("setup.step.archive"), exact=True)
+    expect(field).not_to_have_value("")
+    field.fill(str(room.home))
+    press(page, "setup.archive.browse")
+    press_folder = page.get_by_role("list", name=say("setup.archive.browse")).get_by_role("button")
+    press_folder.get_by_text("Rekaman", exact=True).click()
+    expect(press_folder).to_have_text([say("setup.archive.up"), "Lama"])
+    expect(field).to_have_value(str(room.home / "Rekaman"))
+    press(page, "setup.save")
+    expect(page.get_by_role("heading", name=say("setup.step.destination"))).to_be_focused()
+    assert load_settings(room.settings).archive.path == room.home / "Rekaman"
+    assert first.served.get("/api/v1/folders?path=/dev/null/x").json["path"] == "/dev"
+
+
 def test_a_destination_is_removed_after_a_question(first: Here, room: Room) -> None:
     at = "/api/v1/settings/destinations/kampus"
     assert first.served.ask("PUT", at, {"url": "rtmp://127.0.0.1:9/live", "key": KEY}).status == 200
