@@ -49,8 +49,8 @@ class PulseMicrophone:
             self._runtime = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="liput-sound-")))
             self._server = self._start()
             self._wait_for(lambda: f"{_SINK}.monitor".encode() in self._pactl("list", "short", "sources").stdout)
-            # A source that is the default by chance loses its readers to the next one that is made.
-            self.control("set-default-source", f"{_SINK}.monitor")
+            # A source that is the default by chance loses its readers to the next one. PipeWire keeps none at first.
+            self._wait_for(lambda: self._pactl("set-default-source", f"{_SINK}.monitor").returncode == 0)
             self._listen()
         except BaseException:
             self._cleanup.close()
