@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
 
 from agent.features import hooked
-from agent.web.api import archive, checks, devices, exports, history, sessions, settings, state
+from agent.web.api import archive, checks, devices, exports, history, sessions, settings, sound, state
 from agent.web.api.hub import PATH as LIVE
 from agent.web.api.hub import Hub, live
 from agent.web.http import guard
@@ -38,7 +38,7 @@ async def healthz(request: Request) -> Response:
 _HEALTH = {200: "ok", 503: "the parts that hang"}
 ENDPOINTS: tuple[Endpoint | TextRoute, ...] = (
     TextRoute(HEALTHZ, healthz, "Whether the parts of the daemon move", _HEALTH, needs_token=False),
-    *state.ENDPOINTS, *sessions.ENDPOINTS, *devices.ENDPOINTS, *checks.ENDPOINTS, *settings.ENDPOINTS,
+    *state.ENDPOINTS, *sessions.ENDPOINTS, *sound.ENDPOINTS, *devices.ENDPOINTS, *checks.ENDPOINTS, *settings.ENDPOINTS,
     *archive.ENDPOINTS, *exports.ENDPOINTS, *history.ENDPOINTS, *guard.ENDPOINTS,
     *chain.from_iterable(hooked("endpoints")),
 )  # fmt: skip

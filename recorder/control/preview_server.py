@@ -1,4 +1,4 @@
-"""The preview socket of a recorder: JPEGs of the program and of each source.
+"""The preview socket of a recorder: JPEGs of the program and of each source, and the sound.
 
 One thread serves all viewers, and encodes only for viewers. A slow viewer skips frames.
 """
@@ -7,28 +7,39 @@ import selectors
 import socket
 import threading
 import traceback
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import av
 from av.video.reformatter import VideoReformatter
 
 from capture.media.preview import JpegEncoder, shrink
+from capture.source import SAMPLE_RATE
 from config.errors import LiputError, UsageError
 from devices.host.clock import NANOSECONDS, Clock
 from devices.host.framing import FrameTooLong, length_prefixed
 from devices.host.throttle import TokenBucket
 from recorder.control.socket_loop import ClientChannel, SocketLoop
-from recorder.running.protocol import PREVIEW_LENGTH, CommandReply, PreviewCommand, decode_look, encode, to_refusal
+from recorder.program.mixer import SamplesOrSilence, sum_samples, to_int16
+from recorder.running.protocol import (
+    PREVIEW_LENGTH,
+    SOUND,
+    CommandReply,
+    PreviewCommand,
+    decode_look,
+    encode,
+    to_refusal,
+)
 
 LONGEST_REQUEST = 4096
 MOST_VIEWERS = 8
 PATIENCE_S = 10.0  # a viewer that accepts no byte of a JPEG for so long is dropped
 IDLE_S = 5.0
+PIECE = SAMPLE_RATE // 5  # samples of one piece of sound
 
 type PreviewDemand = tuple[float, int]
 """The need of all viewers of one source: seconds between frames, and width in pixels."""
-type NumberedFrame = tuple[int, av.VideoFrame]  # number of a scaled frame, and the frame
+type NumberedFrame = tuple[int, av.VideoFrame | bytes]  # number of a scaled frame or a piece of sound, and itself
 
 
 class PreviewViewer(ClientChannel):
@@ -101,7 +112,7 @@ class PreviewViewer(ClientChannel):
 class PreviewServer(SocketLoop[PreviewViewer]):
     """Serves previews of the sources `names` at `path`; keeps no frames without viewers."""
 
-    def __init__(self, path: Path, names: Collection[str], clock: Clock) -> None:
+    def __init__(self, path: Path, names: Collection[str], clock: Clock, channels: int = 2) -> None:
         """Listen. Raises OSError."""
         super().__init__(
             path, clock, PreviewViewer, name="preview", most=MOST_VIEWERS, full="look at the previews already"
@@ -113,6 +124,7 @@ class PreviewServer(SocketLoop[PreviewViewer]):
         self._number = 0
         self._due_ns: dict[str, int] = {}
         self._scalers: dict[str, VideoReformatter] = {}
+        self._channels, self._heard = channels, bytearray()
         self._writer, self._scaler = JpegEncoder(), VideoReformatter()
 
     def offer(self, name: str, picture: av.VideoFrame) -> bool:
@@ -131,11 +143,25 @@ class PreviewServer(SocketLoop[PreviewViewer]):
         except Exception:
             traceback.print_exc()  # a preview must not stop the recording
             return False
+        self._show(name, small)
+        return True
+
+    def listen(self, samples: Sequence[SamplesOrSilence], count: int) -> None:
+        """Take samples of all inputs (MixBus) for viewers of the sound; never blocks. One thread."""
+        if SOUND not in self._demands:
+            self._heard.clear()
+            return
+        mixed = sum_samples(samples)
+        self._heard += bytes(2 * self._channels * count) if mixed is None else to_int16(mixed).tobytes()
+        if len(self._heard) >= 2 * self._channels * PIECE:
+            self._show(SOUND, bytes(self._heard))
+            self._heard.clear()
+
+    def _show(self, name: str, what: av.VideoFrame | bytes) -> None:
         with self._newest_lock:
             self._number += 1
-            self._newest[name] = self._number, small
+            self._newest[name] = self._number, what
         self._wake_up()
-        return True
 
     def start(self) -> None:
         self._selector.register(self._listener, selectors.EVENT_READ)
@@ -182,7 +208,8 @@ class PreviewServer(SocketLoop[PreviewViewer]):
             if line := viewer.next_request(now_s):
                 viewer.put(encode(self._reply(viewer, line)), now_s)
             elif viewer.look and (small := self._newest.get(viewer.look.source)) and viewer.due_in_s(small, now_s) == 0:
-                viewer.show(small[0], self._jpeg(small, viewer.look.width, made), 1 / viewer.look.fps, now_s)
+                every_s = 0.0 if isinstance(small[1], bytes) else 1 / viewer.look.fps
+                viewer.show(small[0], self._jpeg(small, viewer.look.width, made), every_s, now_s)
             if viewer.is_sending:
                 viewer.send(now_s)
             is_over = viewer.is_stuck(now_s, PATIENCE_S)
@@ -205,8 +232,10 @@ class PreviewServer(SocketLoop[PreviewViewer]):
         return CommandReply(id=look.id, ok=True)
 
     def _jpeg(self, small: NumberedFrame, width: int, made: dict[tuple[int, int], bytes]) -> bytes:
-        """Return the JPEG at `width`, encoded once a turn for all its viewers."""
+        """Return the JPEG at `width`, encoded once a turn for all its viewers; sound as it is."""
         number, picture = small
+        if isinstance(picture, bytes):
+            return picture
         key = number, width
         if key not in made:
             made[key] = self._writer.write(shrink(picture, width, self._scaler) if width < picture.width else picture)

@@ -31,8 +31,17 @@ from recorder.model.names import utf8_safe
 from recorder.model.status import SessionResult
 from recorder.program.scene import PROGRAM
 from recorder.running import runtime_directory
-from recorder.running.protocol import RecorderFailure, RecorderNote, RecorderReady, SealingProgress, encode, to_failure
+from recorder.running.protocol import (
+    SOUND,
+    RecorderFailure,
+    RecorderNote,
+    RecorderReady,
+    SealingProgress,
+    encode,
+    to_failure,
+)
 from recorder.running.runtime_directory import DeviceClaims, RecorderFolder, SessionClaim
+from recorder.session.hooks import SessionHook
 from recorder.session.planning import PreparedSession
 from recorder.session.session import Session
 
@@ -69,7 +78,8 @@ class Recorder(contextlib.AbstractContextManager["Recorder"]):
             redirect_output(self._folder.log)
             self._server = ControlServer(self._folder.control, clock)
             shown = [PROGRAM, *(picture.name for picture in planned.plan.pictures)]
-            self._preview_server = PreviewServer(self._folder.preview, shown, clock)
+            channels = planned.plan.profile.audio_channels
+            self._preview_server = PreviewServer(self._folder.preview, [*shown, SOUND], clock, channels)
         except OSError as error:
             self._folder.remove()
             raise StorageError(
@@ -100,6 +110,9 @@ class Recorder(contextlib.AbstractContextManager["Recorder"]):
     def run(self, handshake: Handshake, inbox: MainThreadInbox, standing: ProcessPriority | None = None) -> None:
         """Run the session until it ends and a client knows it; `inbox` may end it. Blocks. `standing`: our priority."""
         self._inbox = inbox
+        listening = SessionHook()
+        listening.bus = self._preview_server.listen
+        self._planned.plan.hooks.add(listening)
         session = Session(
             self._planned.plan,
             clock=self._clock,

@@ -11,7 +11,8 @@ from recorder.model.names import json_bytes, quoted, utf8_safe
 from recorder.model.status import SessionResult, SessionStatus
 
 LONGEST_LINE = 64 * 1024
-PREVIEW_LENGTH = struct.Struct(">I")  # precedes each JPEG on the preview socket: its bytes
+PREVIEW_LENGTH = struct.Struct(">I")  # precedes each JPEG or piece of sound on the preview socket: its bytes
+SOUND = "sound"  # the preview source of the session's sound: samples of 16 bits, little-endian, at 48 kHz
 SHORTEST_PERIOD_S = 0.1
 
 type RequestId = int | Annotated[str, msgspec.Meta(max_length=64)] | None  # the client's choice; the reply repeats it
@@ -110,7 +111,7 @@ class WatchCommand(ControlCommand, frozen=True, kw_only=True, tag="watch"):
 
 
 class PreviewCommand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Ask for previews of `source`: `program`, or an input's name."""
+    """Ask for previews of `source`: `program`, an input's name, or `sound`, whose rate and width do not count."""
 
     id: RequestId = None
     source: Name = "program"

@@ -65,8 +65,12 @@ class SessionHooks:
     """The hooks of one session, in the order of their registration."""
 
     def __init__(self, hooks: Sequence[SessionHook] = ()) -> None:
-        self._hooks = hooks
+        self._hooks = list(hooks)
         self._broken: list[SessionHook] = []  # those that get no more frames and samples
+
+    def add(self, hook: SessionHook) -> None:
+        """Add a hook of the recorder's own."""
+        self._hooks.append(hook)
 
     @property
     def timing(self) -> CpuTimer:

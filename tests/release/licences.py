@@ -196,16 +196,11 @@ def licence_of(package: Distribution) -> str:
 def carried_by(name: str, package: Distribution) -> Iterator[tuple[str, str]]:
     """Yield each library that a wheel carries, and its licence. Raises Unknown."""
     files = sorted(file.name for file in package.files or () if file.parent.name.endswith(".libs"))
-    for library in dict.fromkeys(_library(file) for file in files):
+    for library in dict.fromkeys(re.sub(r"(-[0-9a-f]{8})?\..*", "", file) for file in files):  # libx264-d6533a8d.so.165
         licence = FFMPEG.get(name) if library in _FFMPEG else CARRIED.get(library)
         if licence is None:
             raise Unknown(f"{name} carries {library}: read its licence, and add it to CARRIED")
         yield library, licence
-
-
-def _library(file: str) -> str:
-    """Return the name of a library, of a file as `libx264-d6533a8d.so.165`."""
-    return re.sub(r"(-[0-9a-f]{8})?\..*", "", file)
 
 
 def terms(expression: str) -> list[list[str]]:

@@ -59,7 +59,8 @@ def liput(
             process.close()
         if written is None or status is None:
             raise subprocess.TimeoutExpired(list(words), timeout)
-        return subprocess.CompletedProcess(words, status, *map(_as_text, written))
+        texts = (io.TextIOWrapper(io.BytesIO(one)).read() for one in written)  # as subprocess has them
+        return subprocess.CompletedProcess(words, status, *texts)
 
 
 def _read(pipes: Sequence[Connection], until: float) -> list[bytes] | None:
@@ -78,10 +79,6 @@ def _read(pipes: Sequence[Connection], until: float) -> list[bytes] | None:
                 if not piece:
                     selector.unregister(key.fd)
     return [bytes(content) for content in read.values()]
-
-
-def _as_text(written: bytes) -> str:
-    return io.TextIOWrapper(io.BytesIO(written)).read()  # as subprocess has it
 
 
 def _become(words: Sequence[str], home: Path, variables: Mapping[str, str], out: Connection, err: Connection) -> None:

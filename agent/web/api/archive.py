@@ -87,7 +87,7 @@ class PackageFileResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it until the client disconnects."""
-        gone = asyncio.get_running_loop().create_task(_gone(receive))
+        gone = asyncio.get_running_loop().create_task(disconnected(receive))
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             at = self._start if scope["method"] != "HEAD" else self._end
@@ -106,7 +106,8 @@ class PackageFileResponse(Response):
         return os.pread(self._file.fileno(), min(PIECE, self._end - at), at)
 
 
-async def _gone(receive: Receive) -> None:
+async def disconnected(receive: Receive) -> None:
+    """Wait until the client is gone."""
     while (await receive())["type"] != "http.disconnect":
         pass
 

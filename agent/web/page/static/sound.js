@@ -1,5 +1,6 @@
 // The program's sound and each input's: meters, loudness, mute.
 
+import { doing } from "./api.js";
 import { mute } from "./commands.js";
 import { el, keep, make, say } from "./dom.js";
 import { live } from "./live.js";
@@ -7,6 +8,7 @@ import { showLevels } from "./meters.js";
 import { number, t } from "./texts.js";
 import { subjectText } from "./words.js";
 
+let listening = null; // the session or preview that is heard
 let shown = null;
 let isIdle = false;
 
@@ -29,6 +31,19 @@ function update(row, { name, muted }) {
   if (muted) say(row.querySelector(".level"), t("mute.is"));
 }
 
+/** Play the sound of `session`, or of none. */
+function listen(session) {
+  listening = session?.id ?? null;
+  el("listen").setAttribute("aria-pressed", Boolean(session));
+  el("heard").removeAttribute("src");
+  el("heard").load();
+  if (!session) return;
+  el("heard").src = `/api/v1/sessions/${session.id}/sound`;
+  doing(el("listen"), () => el("heard").play());
+}
+el("listen").addEventListener("click", () => listen(listening ? null : shown));
+el("heard").addEventListener("ended", () => listen(null));
+
 /** Show the sound of `session`, or of the room while there `isRoom`. */
 export function showSound(session, isRoom) {
   [shown, isIdle] = [session, isRoom];
@@ -36,7 +51,8 @@ export function showSound(session, isRoom) {
   const sounds = status?.sounds ?? [];
   say(el("no-sound-text"), t(isIdle ? "meters.none.idle" : "meters.none"));
   el("no-sound").hidden = !status || sounds.length > 0 || status.levels_dbfs.length > 0;
-  el("program-sound").hidden = !status?.levels_dbfs.length;
+  el("program-sound").hidden = el("listen").hidden = !status?.levels_dbfs.length;
+  if (listening && listening !== session?.id) listen(null);
   keep(el("sounds"), sounds, (sound) => sound.name, create, update);
   const all = el("mute-all");
   all.hidden = isIdle || sounds.length < 2;

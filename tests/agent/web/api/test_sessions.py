@@ -7,12 +7,14 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from starlette.requests import Request
 
@@ -109,6 +111,10 @@ def test_a_session_is_armed_started_steered_and_becomes_a_package(page: Page, ro
     assert page.post(f"{at}/mark", {"text": "Tanya jawab"}).json["text"] == "Tanya jawab"
     assert page.post(f"{at}/title", {"title": "Rapat Terbuka"}).json["title"] == "Rapat Terbuka"
     assert page.post(f"{at}/title", {"title": " "}).status == 400
+    listener = urllib.request.Request(f"{page.origin}{at}/sound", headers={"Authorization": f"Bearer {page.token}"})
+    with urllib.request.urlopen(listener) as heard:
+        sound = np.frombuffer(heard.read(44 + 4 * 48_000)[44:], "<i2")
+    assert 1000 < np.abs(sound.astype(int)).max() < 32_767, "it is the speech of the test source"
     assert page.post(f"{at}/mute", {"on": True}).json == {"type": "mute", "name": None, "on": True}
     assert page.post(f"{at}/layout", {"name": "pause"}).json == {"type": "layout", "name": "pause"}
     wait_for(lambda: the_state(page)["sessions"][0]["status"]["layout"] == "pause")

@@ -71,6 +71,8 @@ def test_a_session_goes_from_armed_to_archive_in_two_browsers(chromium: Browser,
         here.get_by_label(say("session.rename"), exact=True).fill("Rapat Senat Terbuka")
         here.locator("#rename button").click()
         expect(there.get_by_role("heading", name="Rapat Senat Terbuka")).to_be_visible()
+        there.get_by_role("button", name=say("meters.listen")).click()
+        wait_for(lambda: there.locator("#heard").evaluate("heard => heard.currentTime") > 0.5)
         mark(there, "Pembukaan")
         sees_marks(here, "Pembukaan")
         mark(here, "Tanya jawab")
