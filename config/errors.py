@@ -10,7 +10,7 @@ type ErrorCause = Literal[
     "speakers", "no-title", "not-begun", "not-ready", "ended", "recording", "not-recording", "killed", "broke-off",
     "layout", "several", "stream-there", "elsewhere", "by-it", "other-address", "session-runs", "path", "name",
     "backwards", "no-time", "past", "too-long", "closed", "token", "too-many", "too-large", "paper",
-    "number-taken", "step-order", "no-drive", "taken",
+    "number-taken", "step-order", "no-drive", "taken", "no-end",
 ]  # fmt: skip
 """The cause of an error, for programs; config/locale/errors.json has its sentence for people."""
 

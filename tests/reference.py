@@ -1,6 +1,7 @@
 """What pages say of the code, written from the code: `./run docs` brings it up to date, tests/test_docs.py compares."""
 
 import ast
+import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -302,11 +303,7 @@ def _default(field: msgspec.structs.FieldInfo, kind: value_kinds.ValueKind, line
     if field.default is msgspec.NODEFAULT:  # made anew for each PC
         return f"`{line.value}`"
     shown = kind.show(field.default)
-    return f"`{msgspec.json.encode(shown).decode()}`" if not isinstance(shown, list) else f"`{_listed(shown)}`"
-
-
-def _listed(values: Sequence[str]) -> str:
-    return f"[{', '.join(msgspec.json.encode(value).decode() for value in values)}]"
+    return f"`{json.dumps(shown, ensure_ascii=False)}`"
 
 
 def _default_file() -> tuple[dict[tuple[str, str], Line], dict[str, list[str]]]:

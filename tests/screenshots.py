@@ -103,7 +103,8 @@ def _pictures(browser: Browser, served: Served, language: str) -> Mapping[str, b
                 found[f"{name}-{language}-{theme}"] = _small(page.screenshot())
 
     take("session-new", "/", _has("#new"))
-    _rehearsed(served)
+    served.ask("POST", "/rehearsals", {"practice": True, "for_s": 5})
+    wait_for(lambda: not served.ask("GET", "/rehearsals")["running"], 120.0, "a rehearsal")
     take("setup", "/setup#rehearsal", _has("#found li"))
     session = arm(served, TITLE[language], "--stream", "kampus", "--profile", "480p15")
     take("session-armed", "/", _sees_picture)
@@ -153,11 +154,6 @@ def _sees_picture(page: Page) -> None:
     page.locator("#program + p").wait_for(state="detached", timeout=SOON_MS)
     page.get_by_role("meter").first.wait_for(timeout=SOON_MS)
     page.wait_for_function("document.querySelector('.meter .rest').style.transform !== ''", timeout=SOON_MS)
-
-
-def _rehearsed(served: Served) -> None:
-    served.ask("POST", "/rehearsals", {"practice": True, "for_s": 5})
-    wait_for(lambda: not served.ask("GET", "/rehearsals")["running"], 120.0, "a rehearsal")
 
 
 def _run(served: Served, *words: str) -> dict[str, Any]:

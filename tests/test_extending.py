@@ -104,12 +104,8 @@ def _with_decorators(text: str, one: ast.FunctionDef | ast.ClassDef) -> str:
 
 def _is_new(line: ast.Import | ast.ImportFrom, target: Path) -> bool:
     """Return whether an import is of anything but the module itself that is extended."""
-    return not (isinstance(line, ast.ImportFrom) and (line.module or "").replace(".", "/") == _module(target))
-
-
-def _module(target: Path) -> str:
-    *_, first, second = target.with_suffix("").parts
-    return f"{first}/{second}"
+    module = ".".join(target.with_suffix("").parts[-2:])
+    return not (isinstance(line, ast.ImportFrom) and line.module == module)
 
 
 def test_what_is_added_as_it_says_meets_the_contracts(tmp_path: Path) -> None:

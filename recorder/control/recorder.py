@@ -212,6 +212,8 @@ class Recorder(contextlib.AbstractContextManager["Recorder"]):
         elif event.kind == "title-changed":
             self._update_info(title=event.subject)
             self._remember(title=event.subject)
+        elif event.kind == "end-moved":
+            self._remember(duration_s=event.detail["duration_s"])
         elif event.kind == "layout-changed":
             self._remember(layout=event.subject)
         elif event.kind in {"sound-muted", "sound-unmuted"} and isinstance(muted := event.detail["muted"], list):

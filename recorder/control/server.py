@@ -30,6 +30,7 @@ from recorder.running.protocol import (
     CommandReply,
     DestinationChange,
     DisarmCommand,
+    EndCommand,
     LayoutCommand,
     MarkCommand,
     MuteCommand,
@@ -329,7 +330,7 @@ class ControlServer(SocketLoop[ClientConnection]):
         except LiputError as error:
             peer.reply(encode(CommandReply(id=None, ok=False, error=to_refusal(error))))
             return
-        if peer.has_gone and isinstance(request, MarkCommand | MuteCommand | LayoutCommand | TitleCommand):
+        if peer.has_gone and isinstance(request, MarkCommand | MuteCommand | LayoutCommand | TitleCommand | EndCommand):
             return  # its client gave up on it and was told so
         if isinstance(request, AddDestinationCommand | RemoveDestinationCommand | RestartDestinationCommand):
             if self._changes.qsize() < MOST_CHANGES:
@@ -369,6 +370,8 @@ class ControlServer(SocketLoop[ClientConnection]):
                 self._session.mute(request.name, on=request.on)
             case TitleCommand():
                 self._session.rename(request.title)
+            case EndCommand():
+                self._session.end_in(request.ends_in_s)
             case LayoutCommand():
                 self._session.layout(request.name)
             case StatusCommand():

@@ -30,7 +30,7 @@ HARMLESS_KINDS = WARNING_KINDS | {
     "session-stopping", "session-recovered", "session-resumed", "meter-failed", "sound-measured", "cpu-measured",
     "priority-granted", "storage-switched", "disk-low", "disk-enough", "mounts-unknown", "stream-rate-changed",
     "stepped-up", "keeps-up", "conference-live", "destination-added", "destination-removed", "destination-restarted",
-    "destination-keeps-up", "events-left-out", "title-changed",
+    "destination-keeps-up", "events-left-out", "title-changed", "end-moved",
 }  # fmt: skip
 """Kinds that do not degrade a session; every other kind does."""
 SESSION_LIVE = "session-live"

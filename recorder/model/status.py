@@ -195,7 +195,8 @@ class MarkLine(msgspec.Struct, frozen=True, kw_only=True):
 class SessionStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="status"):
     """One status line. `media_time_s` and `bytes` are on disk; levels are dBFS per channel.
 
-    `pre_roll_s` is the pre-roll of an armed session. `troubles` are `KIND: SUBJECT`. `marks` are the newest ones.
+    `pre_roll_s` is the pre-roll of an armed session, `ends_in_s` the time until a planned end. `troubles` are
+    `KIND: SUBJECT`. `marks` are the newest ones.
     """
 
     state: SessionState
@@ -222,6 +223,7 @@ class SessionStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
     load: LoadLine | None = None
     encoder: EncoderLine | None = None
     still: int = 0
+    ends_in_s: float | None = None
 
 
 class SessionResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="result"):

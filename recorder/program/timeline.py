@@ -16,6 +16,8 @@ from config.events import Emit
 from devices.host.clock import NANOSECONDS, Clock, SleepDetector, slept_ns
 from recorder.model.packet import Track
 
+ENDING_NS = NANOSECONDS  # the tracks may already leave out frames for an end so near
+
 
 class Timeline:
     """Times of a session in nanoseconds of program time, or of media time if so named; thread-safe."""
@@ -85,6 +87,20 @@ class Timeline:
         """End the session at `end_ns`, unless it ends earlier."""
         with self._lock:
             self.end_ns = end_ns if self.end_ns is None else min(self.end_ns, end_ns)
+
+    def ends_in_s(self) -> float | None:
+        """Return the time until the end, None while it is undecided."""
+        end_ns = self.end_ns
+        return None if end_ns is None else round(max(0, end_ns - self.now_ns()) / NANOSECONDS, 3)
+
+    def move_end(self, end_ns: int) -> bool:
+        """End the session at `end_ns` instead of a later or earlier end; return False if it has none or is ending."""
+        now_ns = self.now_ns()
+        with self._lock:
+            is_coming = self.end_ns is not None and self.end_ns > now_ns + ENDING_NS
+            if is_coming:
+                self.end_ns = end_ns
+            return is_coming
 
     def source_ended(self, track: Track) -> None:
         """Note that the source of `track` has ended; the last one ends the session at the longest track."""

@@ -93,6 +93,7 @@ class Failover:
     ) -> None:
         """Set up, without files. `may_change` allows other formats; `on_failure` gets the last copy's fault."""
         self._task = task
+        self.planned_s = task.planned_s
         self._format = stream_format
         self._may_change = may_change
         self._clock = clock
@@ -300,7 +301,7 @@ class Failover:
         free = replica.file.free_bytes
         if free is None:
             return
-        planned_s = None if self._task.planned_s is None else max(0.0, self._task.planned_s - given_s)
+        planned_s = None if self.planned_s is None else max(0.0, self.planned_s - given_s)
         was, forecast = copy.forecast.level, copy.forecast
         level = forecast.update(now_ns, free, replica.file.written_bytes, given_s - float(replica.start), planned_s)
         if level is not None:

@@ -20,6 +20,7 @@ LONGEST_NAME = 256
 type Name = Annotated[str, msgspec.Meta(max_length=LONGEST_NAME)]
 type PreRoll = Annotated[float, msgspec.Meta(ge=0, le=3600)]
 type MarkText = Annotated[str, msgspec.Meta(max_length=2000)]
+type EndsIn = Annotated[float, msgspec.Meta(ge=0, le=30 * 86_400)]
 type Title = Annotated[str, msgspec.Meta(max_length=300)]
 type PreviewRate = Annotated[float, msgspec.Meta(ge=0.1, le=5)]
 LARGEST_PREVIEW_WIDTH = 1280
@@ -63,6 +64,12 @@ class TitleCommand(ControlCommand, frozen=True, kw_only=True, tag="title"):
     """Give the session another title."""
 
     title: Title
+
+
+class EndCommand(ControlCommand, frozen=True, kw_only=True, tag="end"):
+    """Move the planned end of a recording."""
+
+    ends_in_s: EndsIn
 
 
 class LayoutCommand(ControlCommand, frozen=True, kw_only=True, tag="layout"):
@@ -121,7 +128,7 @@ class PreviewCommand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 type DestinationChange = AddDestinationCommand | RemoveDestinationCommand | RestartDestinationCommand
 type AnyRequest = (
-    StartCommand | StopCommand | DisarmCommand | MarkCommand | MuteCommand | LayoutCommand | TitleCommand
+    StartCommand | StopCommand | DisarmCommand | MarkCommand | MuteCommand | LayoutCommand | TitleCommand | EndCommand
     | StatusCommand | WatchCommand | DestinationChange
 )  # fmt: skip
 

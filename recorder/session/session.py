@@ -153,6 +153,18 @@ class Session:
         self._title = title
         self.emit("title-changed", title, f"The title is now: {title}", media_s=self._media_s())
 
+    def end_in(self, seconds: float) -> None:
+        """Move the planned end of a recording. Raises UsageError if it has none, or ends in a moment."""
+        media_s = self._media_s()
+        end_ns = self._timeline.now_ns() + round(seconds * NANOSECONDS)
+        if self._recording is None or media_s is None or not self._timeline.move_end(end_ns):
+            raise UsageError(
+                "this recording has no planned end, or ends in a moment", hint="stop ends it", why="no-end"
+            )
+        self._recording.planned_s = duration_s = media_s + seconds
+        text = f"The recording now ends in {round(seconds / 60)} min."
+        self.emit("end-moved", self._title, text, media_s=media_s, duration_s=duration_s)
+
     def layout(self, name: str) -> None:
         """Show the layout or card called `name` from the next frame on. Raises LiputErrors, also before armed."""
         self._armed_program().show(name, self._media_s())
@@ -178,6 +190,7 @@ class Session:
         status = SessionStatus(
             state=self._machine.judge(is_troubled=bool(troubles)),
             elapsed_s=round(self._marks.offset_s + (self._media_s() or 0.0), 3),
+            ends_in_s=self._timeline.ends_in_s() if self._recording else None,
             media_time_s=round(self._marks.offset_s + on_disk.media_time_s, 3),
             bytes=on_disk.bytes,
             frames=counts.frames,

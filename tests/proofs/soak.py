@@ -164,7 +164,10 @@ def judged(
         "memory_grown_mb": round(grown_mb, 3),
         "memory_mb_per_hour": round(mb_per_hour, 3),
         "memory_mb": [settled[0].own_mb, settled[-1].own_mb, max(sample.own_mb for sample in samples)],
-        "memory_mb_of_each_cycle": _of_cycles(samples, run.cycle_s),
+        "memory_mb_of_each_cycle": [
+            max(sample.own_mb for sample in some)
+            for _, some in groupby(samples, lambda sample: int(sample.at_s / run.cycle_s))
+        ],
         **grown,
         "log_kb_per_cycle": round(log_kb, 1),
         "pictures": len(recorded),
@@ -202,8 +205,3 @@ def over_time(samples: Sequence[Sample], every_s: float) -> str:
     parts = groupby(samples, lambda sample: int(sample.at_s / every_s))
     medians = ((part * every_s, median(sample.own_mb for sample in some)) for part, some in parts)
     return " ".join(f"{at_s:.0f}s:{own_mb:.1f}" for at_s, own_mb in medians)
-
-
-def _of_cycles(samples: Sequence[Sample], cycle_s: float) -> list[float]:
-    cycles = groupby(samples, lambda sample: int(sample.at_s / cycle_s))
-    return [max(sample.own_mb for sample in some) for _, some in cycles]

@@ -123,6 +123,7 @@ class Running:
         """Yield the lines as they come, until the output ends."""
         assert self._process.stdout
         for text in self._process.stdout:
+            sys.stdout.write(text)  # so that a test that fails shows what it saw
             line = json.loads(text)
             self.seen.append(line)
             yield line

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -38,15 +39,8 @@ PROFILE = BUILT_IN_PROFILES["240p15"]
 WIDTH, HEIGHT, RATE = PROFILE.width, PROFILE.height, PROFILE.fps
 
 type MakeVideo = Callable[[Pace, threading.Event], VideoSource]
+synthetic_video: MakeVideo = partial(SyntheticVideo, WIDTH, HEIGHT, RATE)
 type MakeAudio = Callable[[Pace, threading.Event], AudioSource]
-
-
-def synthetic_video(pace: Pace, stop: threading.Event) -> VideoSource:
-    return SyntheticVideo(WIDTH, HEIGHT, RATE, pace, stop)
-
-
-def synthetic_audio(pace: Pace, stop: threading.Event) -> AudioSource:
-    return SyntheticAudio(pace, stop)
 
 
 class Room:
@@ -56,7 +50,7 @@ class Room:
         self,
         folder: Path,
         video: MakeVideo = synthetic_video,
-        audio: MakeAudio | None = synthetic_audio,
+        audio: MakeAudio | None = SyntheticAudio,
         *,
         ends: Sequence[Track] = (),
         live: bool = False,

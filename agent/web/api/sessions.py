@@ -47,6 +47,8 @@ from recorder.running.protocol import (
     LONGEST_NAME,
     AddDestinationCommand,
     AnyRequest,
+    EndCommand,
+    EndsIn,
     LayoutCommand,
     MarkCommand,
     MarkText,
@@ -346,6 +348,12 @@ def rename(call: ApiCall, *, title: Title) -> Begun:
     return session_state(_id(call))
 
 
+def move_end(call: ApiCall, *, ends_in_s: EndsIn) -> Begun:
+    """Move the planned end of a recording."""
+    _tell(call, EndCommand(ends_in_s=ends_in_s))
+    return session_state(_id(call))
+
+
 def mute(call: ApiCall, *, name: Name | None = None, on: bool = True) -> MuteLine:
     """Mute an audio input, null for all; `on` false unmutes it."""
     _tell(call, MuteCommand(name=name, on=on))
@@ -416,6 +424,7 @@ ENDPOINTS = [
     Endpoint("POST", f"{_AT}/stop", stop_session, "End a session", pool="slow"),
     Endpoint("POST", f"{_AT}/disarm", disarm_session, "Close the devices of an armed session", pool="slow"),
     Endpoint("POST", f"{_AT}/mark", mark, "Mark this moment"),
+    Endpoint("POST", f"{_AT}/end", move_end, "Move the planned end of a recording"),
     Endpoint("POST", f"{_AT}/title", rename, "Give a session another title"),
     Endpoint("POST", f"{_AT}/mute", mute, "Mute or unmute a sound input"),
     Endpoint("POST", f"{_AT}/layout", layout, "Change to another layout or a card"),

@@ -317,9 +317,9 @@ def test_each_tone_arrives_in_its_channel_with_its_time(pulse: PulseMicrophone) 
         assert 0 < time.monotonic() - stamps[-1] < 0.5
 
 
-def test_an_input_that_is_silent_for_a_second_is_lost_and_no_call_waits_longer_than_it_is_told(
-    pulse: PulseMicrophone,
-) -> None:
+@contextmanager
+def hung() -> Iterator[tuple[SoundSource, psutil.Process]]:
+    """Open the input, and suspend its child."""
     with closing(SoundSource(INPUT)) as source:
         source.open()
         blocks_of(source, 0.5)
@@ -327,6 +327,12 @@ def test_an_input_that_is_silent_for_a_second_is_lost_and_no_call_waits_longer_t
         child.suspend()
         while source.read(0) is not None:
             pass
+        yield source, child
+
+
+@pytest.mark.usefixtures("pulse")
+def test_an_input_that_is_silent_for_a_second_is_lost_and_no_call_waits_longer_than_it_is_told() -> None:
+    with hung() as (source, child):
         began = time.monotonic()
         assert source.read(0.1) is None
         assert 0.09 < time.monotonic() - began < 0.8
@@ -337,16 +343,9 @@ def test_an_input_that_is_silent_for_a_second_is_lost_and_no_call_waits_longer_t
         wait_for(lambda: not child.is_running())
 
 
-def test_an_input_that_nobody_asked_for_a_while_is_not_lost_by_that_and_opened_again_it_begins_anew(
-    pulse: PulseMicrophone,
-) -> None:
-    with closing(SoundSource(INPUT)) as source:
-        source.open()
-        blocks_of(source, 0.5)
-        child = child_of(source)
-        child.suspend()
-        while source.read(0) is not None:
-            pass
+@pytest.mark.usefixtures("pulse")
+def test_an_input_that_nobody_asked_for_a_while_is_not_lost_by_that_and_opened_again_it_begins_anew() -> None:
+    with hung() as (source, child):
         time.sleep(1.3)  # as on a PC that stands still: neither has had its turn
         assert source.read(0.1) is None
         child.resume()

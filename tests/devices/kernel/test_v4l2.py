@@ -2,6 +2,7 @@
 
 import ctypes
 import enum
+import re
 from typing import Any
 
 import pytest
@@ -68,13 +69,9 @@ def number(kind: Any) -> object:
     return kind._type_ if not isinstance(kind._type_, type) else number(kind._type_)
 
 
-def kernel_name(of: type[ctypes.Structure]) -> str:
-    return "v4l2_" + "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in of.__name__)[1:]
-
-
 @pytest.mark.parametrize("ours", STRUCTURES)
 def test_structures_are_the_kernels(ours: type[ctypes.Structure]) -> None:
-    theirs = getattr(raw, kernel_name(ours))
+    theirs = getattr(raw, "v4l2" + re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", ours.__name__))
     assert ctypes.sizeof(ours) == ctypes.sizeof(theirs)
     fields, wanted = layout(ours), layout(theirs)
     for inner, name in ELSEWHERE.get(ours.__name__, {}).items():

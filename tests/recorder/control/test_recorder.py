@@ -191,8 +191,9 @@ def test_what_is_changed_meanwhile_is_remembered_for_whoever_goes_on(follow: Fol
         assert (asked.layout, asked.muted, asked.videos) == ("pause", ("mik",), ("synthetic",))
         tell(event(3, "sound-unmuted", "all sound", media_s=3.0, muted=[]))
         tell(event(4, "title-changed", "Rapat Lain", media_s=4.0))
+        tell(event(5, "end-moved", "Rapat Lain", duration_s=900.0, media_s=5.0))
         again = decode_spec(folder.spec.read_bytes()).asked
-        assert (again.muted, again.title, said(folder).title) == ((), "Rapat Lain", "Rapat Lain")
+        assert (again.muted, again.title, again.duration_s, said(folder).title) == ((), "Rapat Lain", 900, "Rapat Lain")
 
     follow(script)
 

@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -24,7 +25,7 @@ from capture.source import ColorMatrix, Frame, Size, VideoFormat
 from capture.sources.file import FileAudioSource, FileVideoSource
 from capture.sources.source_kind import ChosenSource
 from capture.synthetic.video import SyntheticVideo
-from config.errors import DeviceError, LiputError, MediaError
+from config.errors import DeviceError, LiputError, MediaError, UsageError
 from config.events import Event
 from config.settings.schema import BUILT_IN_PROFILES
 from config.settings.secrets import Secret, StreamTarget
@@ -40,6 +41,7 @@ from recorder.session.session import Session, encoder_settings
 from recorder.session.session_program import SessionProgram
 from tests.support import markers, media
 from tests.support.sessions import HEIGHT, RATE, WIDTH, MakeAudio, MakeVideo, Room, lengths, program
+from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.alone("sessions in real time", lane="sessions"), pytest.mark.usefixtures("no_thread_is_left")]
 
@@ -275,6 +277,18 @@ def test_the_encoder_is_gone_when_its_recording_is_sealed_also_where_it_was_stre
     assert session.run().state == "sealed"
     assert during[0] > before
     assert set(during[1:]) == {before}
+
+
+def test_the_planned_end_moves_until_just_before_it(tmp_path: Path) -> None:
+    room = Room(tmp_path, duration_s=60, live=True)
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(room.run)
+        wait_for(lambda: room.session.status().elapsed_s > 0.5)
+        room.session.end_in(2.5)
+        wait_for(lambda: (room.session.status().ends_in_s or 0) < 1)
+        with pytest.raises(UsageError, match="ends in a moment"):
+            room.session.end_in(60)
+    assert 3 <= run.result().duration_s < 5
 
 
 def test_a_recording_with_a_sleep_in_it_is_no_whole_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

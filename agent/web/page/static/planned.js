@@ -6,7 +6,8 @@ import { records } from "./light.js";
 import { live } from "./live.js";
 import { hour, span, t } from "./texts.js";
 
-const MORE_MS = 15 * 60_000;
+const MINUTE_MS = 60_000;
+const MORE_MS = 15 * MINUTE_MS;
 let plans = new Map(); // the plans of running sessions, by session
 let seen = ""; // the schedule that was asked for
 let nowMs = 0; // of this PC, whatever the browser's clock says
@@ -23,20 +24,32 @@ live.addEventListener("state", async ({ detail: { at, schedule, sessions } }) =>
   found.forEach(take);
 });
 
-const prolong = (button, { id, ends_at: ends }) => doing(button, async () =>
-  take(await ask("PATCH", `/schedule/${encodeURIComponent(id)}`, { ends: new Date(Date.parse(ends) + MORE_MS).toISOString() })));
+/** Return the time of a session's planned end, in ms, and the request that moves it; null without one. */
+function endOf({ id, status }) {
+  const plan = plans.get(id);
+  if (plan) {
+    const atMs = Date.parse(plan.ends_at);
+    const ends = new Date(atMs + MORE_MS).toISOString();
+    return { atMs, more: async () => take(await ask("PATCH", `/schedule/${encodeURIComponent(plan.id)}`, { ends })) };
+  }
+  const leftMs = (status?.ends_in_s ?? NaN) * 1000;
+  const body = { ends_in_s: (leftMs + MORE_MS) / 1000 };
+  return Number.isNaN(leftMs) ? null : { atMs: nowMs + leftMs, more: () => ask("POST", `/sessions/${id}/end`, body) };
+}
 
 /** Make the line of a planned end. */
 export function makeEnd() {
-  const row = make("p row small end", make("span"), press(t("planned.more"), (button) => prolong(button, row.plan)));
+  const row = make("p row small end", make("span"), press(t("planned.more"), (button) => doing(button, row.planned.more)));
   row.hidden = true;
   return row;
 }
 
 export function showEnd(row, session) {
-  row.plan = session && records(session) ? plans.get(session.id) : null;
-  row.hidden = !row.plan;
+  row.planned = session && records(session) ? endOf(session) : null;
+  row.hidden = !row.planned;
   if (row.hidden) return;
-  const leftS = (Date.parse(row.plan.ends_at) - nowMs) / 1000;
-  say(row.firstChild, t(leftS > 0 ? "planned.end" : "planned.over", { time: hour(row.plan.ends_at), left: span(leftS) }));
+  const { atMs } = row.planned;
+  const leftS = (atMs - nowMs) / 1000;
+  const time = hour(new Date(Math.round(atMs / MINUTE_MS) * MINUTE_MS)); // a clock that moves a little moves no minute
+  say(row.firstChild, t(leftS > 0 ? "planned.end" : "planned.over", { time, left: span(leftS) }));
 }

@@ -89,7 +89,7 @@ def at_once(page: Page, count: int, path: str, body: object = None, **headers: s
 def test_a_session_is_armed_started_steered_and_becomes_a_package(page: Page, room: Room) -> None:
     key = {"Idempotency_Key": "press-1"}
     wishes = {"streams": ["youtube"], "consent": "refused", "although_refused": True}
-    body = {"title": " ", "arm_only": True, "alone": True, "practice": True} | wishes
+    body = {"title": " ", "arm_only": True, "alone": True, "practice": True, "for_s": 60} | wishes
     with ThreadPoolExecutor(1) as another_browser:
         pressed_too = another_browser.submit(page.post, SESSIONS, body)
         answers = at_once(page, 3, SESSIONS, body, **key)
@@ -111,6 +111,7 @@ def test_a_session_is_armed_started_steered_and_becomes_a_package(page: Page, ro
     assert page.post(f"{at}/mark", {"text": "Tanya jawab"}).json["text"] == "Tanya jawab"
     assert page.post(f"{at}/title", {"title": "Rapat Terbuka"}).json["title"] == "Rapat Terbuka"
     assert page.post(f"{at}/title", {"title": " "}).status == 400
+    assert 899 < page.post(f"{at}/end", {"ends_in_s": 900}).json["status"]["ends_in_s"] <= 900
     listener = urllib.request.Request(f"{page.origin}{at}/sound", headers={"Authorization": f"Bearer {page.token}"})
     with urllib.request.urlopen(listener) as heard:
         sound = np.frombuffer(heard.read(44 + 4 * 48_000)[44:], "<i2")

@@ -239,6 +239,12 @@ def test_a_planned_session_tells_its_end_and_is_given_a_quarter_of_an_hour_more(
         wait_for(partial(is_told, at, 30))
         page.locator(at).get_by_role("button").click()
         wait_for(partial(is_told, at, 45))
+    one = browsers.made_line(ends_in_s=120.0) | {"id": "bbbbbb"}
+    page.evaluate(TELL, browsers.made_up() | {"sessions": [one]})
+    page.route("**/api/v1/sessions/bbbbbb/end", lambda route: route.fulfill(json=one))
+    with page.expect_request("**/api/v1/sessions/bbbbbb/end") as asked:
+        page.locator("#bar .end").get_by_role("button").click()
+    assert asked.value.post_data_json == {"ends_in_s": 1020}
 
 
 def test_the_dialog_ends_the_session_that_it_names_whichever_is_shown_by_then(shown: Visit) -> None:
