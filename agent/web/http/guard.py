@@ -57,7 +57,7 @@ _CLOSED = """<!doctype html>
 <html lang="id"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Liput</title>
 <main><h1>Liput</h1>
 <p>{said}
-<p>Jalankan <code>liput</code> di PC ini: halaman terbuka dengan sendirinya. Dari perangkat lain, atau bila Liput adalah
+<p>Jalankan <code>liput</code> di PC ini: halaman terbuka otomatis. Dari perangkat lain, atau bila Liput adalah
 layanan sistem, masukkan token dari <code>liput token</code>; IT memilikinya.
 <p lang="en">Run <code>liput</code> on this PC: it opens the page. From another device, or where Liput is a service of
 the system, enter the token of <code>liput token</code>; IT has it.

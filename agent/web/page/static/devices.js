@@ -91,7 +91,7 @@ function show(now) {
   el("roles").hidden = !devices.length;
   keep(el("roles"), roles, (role) => role,
     (role) => make("li", { className: "panel" }, make("p", { className: "name", textContent: roleName(role) }), make("p", { className: "small muted" })),
-    (box, role) => say(box.lastChild, devices.find((device) => device.role === role)?.name ?? t("devices.role.nobody")));
+    (box, role) => say(box.lastChild, devices.find((device) => device.role === role)?.name ?? t("devices.role.none")));
 }
 
 const load = async () => show(await ask("GET", "/devices"));

@@ -168,19 +168,19 @@ def given() -> dict[str, str]:
 def test_roles_are_given_by_drag_and_by_menu_where_they_suit(looked: Here) -> None:
     page = looked.page
     podium, room = of_role(page, "podium"), of_role(page, "room")
-    expect(podium).to_contain_text(say("devices.role.nobody"))
+    expect(podium).to_contain_text(say("devices.role.none"))
     card(page, MICROPHONE.name).get_by_role("heading").drag_to(podium)  # no microphone is a podium camera
     card(page).get_by_role("heading").drag_to(podium)
     expect(podium).to_contain_text(CAMERA.name)
     card(page).get_by_role("heading").drag_to(room)
     expect(room).to_contain_text(CAMERA.name)
-    expect(podium).to_contain_text(say("devices.role.nobody"))
+    expect(podium).to_contain_text(say("devices.role.none"))
     expect(card(page).get_by_role("combobox")).to_have_value("room")
     menu = card(page, "Webcam C920").get_by_role("combobox")
     menu.select_option("podium")
     expect(podium).to_contain_text("Webcam C920")
     menu.select_option("")
-    expect(podium).to_contain_text(say("devices.role.nobody"))
+    expect(podium).to_contain_text(say("devices.role.none"))
     assert given() == {"room": CAMERA.id}
 
 
