@@ -30,6 +30,7 @@ from config.locale.lookup import LocalizedText
 from config.settings.schema import ArchiveSettings, Settings
 from recorder.session.request import SessionRequest
 from tests.support.situations import situation
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture
@@ -110,7 +111,7 @@ def test_it_finds_what_it_may_find_and_says_it_in_whole_sentences(name: str, tmp
 def test_one_that_is_stopped_lets_go_at_once(name: str, tmp_path: Path) -> None:
     asked = simple_session(tmp_path)
     CheckRunner([CHECKS[name]], asked, lambda _check, _news: asked.stop.set()).run()  # as soon as it has begun
-    assert f"check-{name}" not in {thread.name for thread in threading.enumerate()}
+    wait_for(lambda: f"check-{name}" not in {thread.name for thread in threading.enumerate()}, runner.STOP_WAIT_S)
 
 
 # The runner
