@@ -31,6 +31,7 @@ FAILED = "session-failed"  # the daemon tells this for a killed session that no 
 DAMAGED = "package-damaged"
 
 SENTENCES = words("alarms")
+INCIDENTS = words("incidents")
 
 END_SENTENCES: Mapping[str, LocalizedText] = {
     "source-lost": WORDS["back"],
@@ -108,11 +109,17 @@ def without_recording(said: LocalizedText, instead: LocalizedText = NO_TEXT) -> 
     return LocalizedText(*(_GOES_ON.sub(f" {other}".rstrip(), text) for text, other in zip(said, instead, strict=True)))
 
 
-def past_sentence(kind: str, subject: str) -> LocalizedText | None:
-    """Return the sentence for a past trouble, without the remedy; None for an unknown kind."""
-    if (said := _words(kind, subject)) is None:
-        return None
-    return _filled(LocalizedText(*(f"{text.partition(': ')[0]}." for text in said)), kind, subject)
+def incident(kind: str, subject: str) -> LocalizedText:
+    """Return the sentence for a past trouble, as "Picture frozen (Podium camera)."; for an unknown kind, its name."""
+    happened = INCIDENTS.get(kind) or INCIDENTS.get(trouble_key(kind)) or LocalizedText(kind, kind)
+    of_it = LocalizedText(*(f" ({name})" if name else "" for name in subject_name(kind, subject)))
+    return LocalizedText(*(f"{text}{name}." for text, name in zip(happened, of_it, strict=True)))
+
+
+def remedy(kind: str, subject: str) -> LocalizedText:
+    """Return the advice of `trouble_sentence` without its first clause."""
+    rest = (text.partition(": ")[2] for text in without_recording(_words(kind, subject) or WORDS["unknown"]))
+    return _filled(LocalizedText(*(f"{text[:1].upper()}{text[1:]}" for text in rest)), kind, subject)
 
 
 def end_sentence(kind: str, subject: str) -> LocalizedText | None:

@@ -13,14 +13,12 @@ from agent.checks.kinds.sounds import sound_faults, sound_figures
 from agent.health.alarm import (
     SOURCE_KINDS,
     explanation_rank,
-    past_sentence,
+    incident,
+    remedy,
     trouble_key,
-    trouble_sentence,
-    without_recording,
 )
 from capture.detectors.lipsync import AudioOffset
 from config.events import Event
-from config.locale.lookup import LocalizedText
 from config.locale.number_format import in_each, rate, size
 from config.settings.schema import Profile
 from devices.health.faults import Fault
@@ -125,14 +123,10 @@ def _trouble_result(trouble: _Trouble, rehearsed: RehearsalResult) -> CheckResul
     name = f"source: {event.subject}" if SOURCE_KINDS.match(event.kind) else "recording"
     if not trouble.is_over and (found_as := _code(event, rehearsed)) is not None:
         return make_result(*found_as, name, error=event.message, hint="")
-    was = past_sentence(event.kind, event.subject) or LocalizedText(event.message, event.message)
-    said = without_recording(trouble_sentence(event.kind, event.subject))
-    parts = [text.removeprefix(f"{what.removesuffix('.')}: ") for text, what in zip(said, was, strict=True)]
-    do = LocalizedText(*(f"{text[:1].upper()}{text[1:]}" for text in parts))
     measured: Measured = {"lasted_s": round(trouble.lasted_s, 2)} if trouble.is_over else {}
     return make_result(
         HAPPENED_CODES, "passed" if trouble.is_over else "happened", name, measured,
-        was=was, do=do,
+        was=incident(event.kind, event.subject), do=remedy(event.kind, event.subject),
     )  # fmt: skip
 
 

@@ -12,8 +12,8 @@ from agent.health.alarm import (
     before_recording,
     end_sentence,
     explanation_rank,
+    incident,
     is_grave,
-    past_sentence,
     trouble_key,
     trouble_sentence,
     without_recording,
@@ -22,7 +22,7 @@ from agent.sessions.control import SessionLine, line_of
 from agent.web.http.context import ApiContext
 from agent.web.http.endpoint import ApiCall, Endpoint
 from config.errors import LiputError
-from config.locale.lookup import BilingualText, LocalizedText, words
+from config.locale.lookup import BilingualText, words
 from config.settings.schema import GeneralSettings
 from config.version import VERSION
 from devices.health.faults import Fault
@@ -115,14 +115,7 @@ def package_shown(package: Package) -> PackageShown:
 
 def _lack(reason: str) -> BilingualText:
     kind, subject = kind_and_subject(reason)
-    if (happened := past_sentence(kind, subject)) is not None:
-        return BilingualText(*happened)
-    if reason == INTERRUPTED:
-        return BilingualText(*words("report")[INTERRUPTED])
-    behind = f": {subject}." if subject else "."
-    return BilingualText(
-        *(f"{text}{behind}" for text in words("report-incidents").get(kind, LocalizedText(kind, kind)))
-    )
+    return BilingualText(*(words("report")[INTERRUPTED] if reason == INTERRUPTED else incident(kind, subject)))
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="state"):

@@ -245,13 +245,13 @@ class ReportView:
         return _limited([self._incident(incident) for incident in self._incidents], MOST_INCIDENTS)
 
     def _incident(self, incident: Incident) -> tuple[str, ...]:
-        kind = incident.kind if incident.kind in words("report-incidents") else OTHER
+        kind = incident.kind if incident.kind in words("incidents") else OTHER
         lost = "" if incident.count is None else self._number(incident.count)
         lasted = "" if incident.seconds is None else number_format.span(incident.seconds, self.language)
         if incident.is_open:
             lasted = f"{lasted}, {self.t('still')}"
         return (
-            text("report-incidents", kind, self.language),
+            text("incidents", kind, self.language),
             shortened(incident.subject, 80),
             self._first(incident),
             str(incident.times),

@@ -67,10 +67,9 @@ def test_of_what_is_over_is_told_what_happened_and_no_advice() -> None:
         "Kamera podium kembali.", "Podium camera is back."
     )
     assert alarm.end_sentence("session-failed", "Rapat") is None
-    assert alarm.past_sentence("storage-full", "/mnt/a: b") == LocalizedText(
-        "Disk /mnt/a: b penuh.", "The disk of /mnt/a: b is full."
-    )
-    assert alarm.past_sentence("interrupted", "") is None
+    assert alarm.incident("storage-full", "/mnt/a: b") == ("Disk penuh (/mnt/a: b).", "Disk full (/mnt/a: b).")
+    assert alarm.incident("source-lost", "podium").english == "Sent no picture or sound (Podium camera)."
+    assert alarm.remedy("source-silent", "a: b").english.startswith("Check its cable and power, then unplug it")
 
 
 def test_what_endangers_the_recording_is_told_from_what_does_not() -> None:

@@ -134,7 +134,7 @@ def test_what_is_over_is_said_with_how_long_it_was_and_what_to_do() -> None:
         rehearsed(events=events, devices={"microphone": "microphone"}), PROFILE, asked_s=10, left_out=[]
     )
     assert (result.name, result.measured) == ("source: microphone", {"lasted_s": 0.6})
-    assert result.reason.english == "For 0.6 s: Microphone sends nothing. Then it recovered"
+    assert result.reason.english == "For 0.6 s: Sent no picture or sound (Microphone). Then it recovered"
     assert result.advice.indonesian == (
         "Ulangi uji coba. Jika terulang: Periksa kabel dan daya, lalu cabut dan colokkan lagi."
     )

@@ -113,5 +113,5 @@ def test_a_package_says_in_words_what_its_recording_lacks() -> None:
     assert package_shown(package).lacks == ()
     full = msgspec.structs.replace(package, recording=msgspec.structs.replace(material().recording, degraded=degraded))
     source, _, _, letter, odd = (lack.id for lack in package_shown(full).lacks)
-    assert (source, odd) == ("Kamera podium terlepas.", "odd: x.")
-    assert letter.endswith(": surat.pdf.")
+    assert (source, odd) == ("Tidak memberi gambar atau suara (Kamera podium).", "odd (x).")
+    assert letter.endswith(" (surat.pdf).")

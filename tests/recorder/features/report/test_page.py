@@ -212,10 +212,10 @@ def test_the_plot_has_each_value_over_the_middle_of_its_step() -> None:
 
 
 def test_everything_that_degrades_a_session_has_words() -> None:
-    told = emitted() - HARMLESS_KINDS - {"source-lost", "source-silent", "source-missing"}
-    assert told - set(words_of("report-incidents")) == set()
-    known = told | set(ENDED_BY) | LASTING_KINDS | {f"source-{fault}" for fault in FAULT_STATES} - WARNING_KINDS
-    extra = set(words_of("report-incidents")) - known
+    told = emitted() - (HARMLESS_KINDS - WARNING_KINDS) - {"source-lost", "source-silent", "source-missing"}
+    assert told - set(words_of("incidents")) == set()
+    known = told | set(ENDED_BY) | LASTING_KINDS | {f"source-{fault}" for fault in FAULT_STATES}
+    extra = set(words_of("incidents")) - known
     assert extra == {SOURCE_AWAY, incidents.GAP, incidents.NEVER_LIVE, incidents.OTHER} | incidents.OF_THE_DESCRIPTION
 
 
