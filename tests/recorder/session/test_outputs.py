@@ -137,4 +137,4 @@ def test_a_recording_that_cannot_be_closed_leaves_nobody_behind(made: SmallEncod
     assert any(thread.name == "live-siaran" for thread in threading.enumerate())
     with pytest.raises(StorageError, match="gone"):
         outputs.close()
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before
