@@ -26,7 +26,7 @@ from tests.support import archives
 from tests.support.archives import STARTED, snapshot
 from tests.support.damage import MEDIA, flip, rewrite
 from tests.support.errors import because
-from tests.support.killed_curator import DISKS, WithoutExchange, WithoutLinks, curate
+from tests.support.killing import DISKS, WithoutExchange, WithoutLinks, change_package
 
 pytestmark = pytest.mark.computing
 
@@ -162,7 +162,7 @@ def test_a_correction_does_not_vouch_for_media_that_have_changed(
     """Media are given a second name and not read: their checksums have to be those of the sealing."""
     flip(package.folder)
     listed = bag.read_manifest((package.folder / bag.MANIFEST_FILE).read_bytes())
-    curate(archive.root, what, DISKS[how](lambda _step, _path: None))
+    change_package(archive.root, what, DISKS[how](lambda _step, _path: None))
     assert bag.read_manifest((package.folder / bag.MANIFEST_FILE).read_bytes()).items() >= listed.items()
     assert [(problem.file, problem.kind) for problem in verify_package(package.folder)] == [(MEDIA, "changed")]
 

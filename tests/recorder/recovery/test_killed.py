@@ -16,8 +16,7 @@ from recorder.recovery.recover import Recovery, RecoveryState
 from recorder.recovery.unfinished import find_joinable, find_unfinished
 from tests.support import archives, leftovers, media
 from tests.support.damage import MEDIA
-from tests.support.killed_curator import ADDED, TITLE, curate
-from tests.support.killing import kill_at_every_step
+from tests.support.killing import ADDED, TITLE, change_package, correct, kill_at_every_step, recover_all, seal
 from tests.support.leftovers import Left, Material, event, live, log_of, program_of, recover
 from tests.support.simulated import SimulatedClock
 
@@ -69,7 +68,7 @@ def test_a_kill_while_a_recording_is_repaired_and_sealed(tmp_path: Path, short: 
     mark = event(1, "mark", "Sambutan", media_s=1.0, number=1)
     renamed = event(1, "title-changed", "Rapat Terbuka", media_s=1.0)
     leftovers.leave_killed(archive, short, events=[live(), mark, renamed], written_s=1.9)
-    places = kill_at_every_step("killed_recovery", tmp_path / "killed", tmp_path / "template")
+    places = kill_at_every_step(recover_all, tmp_path / "killed", tmp_path / "template")
     assert len(places) > 20
     expected = media.decoded(short.killed, "v")
     finished, recording = finish_all(places)
@@ -93,7 +92,7 @@ def leave_two_parts(place: Path, short: Left) -> list[Archive]:
 @pytest.mark.timeout(400)
 def test_a_kill_while_parts_on_two_disks_are_joined_and_sealed(tmp_path: Path, short: Left) -> None:
     leave_two_parts(tmp_path / "template", short)
-    places = kill_at_every_step("killed_recovery", tmp_path / "killed", tmp_path / "template")
+    places = kill_at_every_step(recover_all, tmp_path / "killed", tmp_path / "template")
     assert len(places) > 30
     frames, plays_s = 2 * media.decoded(short.killed, "v").frames, media.decoded(short.killed, "v").end_s
     finished, recording = finish_all(places)
@@ -119,7 +118,7 @@ def test_a_kill_while_the_packages_of_two_parts_are_joined(
         full.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=1))
         assert [outcome.state for outcome in recover(*places)] == [RecoveryState.SEALED]
     assert len([package for archive in places for package in archive.list()]) == 2
-    killed = kill_at_every_step("killed_recovery", tmp_path / "killed", tmp_path / "template")
+    killed = kill_at_every_step(recover_all, tmp_path / "killed", tmp_path / "template")
     assert len(killed) > 30
     finished, recording = finish_all(killed)
     assert media.decoded(recording, "v").frames == 2 * media.decoded(short.killed, "v").frames
@@ -130,7 +129,7 @@ def test_a_kill_while_the_packages_of_two_parts_are_joined(
 
 
 def test_a_kill_while_sealing_costs_nothing(tmp_path: Path, program: Path) -> None:
-    roots = kill_at_every_step("killed_archivist", tmp_path, program, "seal")
+    roots = kill_at_every_step(seal, tmp_path, program, "seal")
     states = [seal_again(archives.archive_at(root), program) for root in roots]
     assert len(states) > 15
     assert [state is PackageState.SEALED for state in states] == [False] * (len(states) - 1) + [True]
@@ -156,7 +155,7 @@ def seal_again(archive: Archive, program: Path) -> PackageState:
 
 
 def test_a_kill_while_beginning_leaves_nothing_that_stays(tmp_path: Path, program: Path) -> None:
-    roots = kill_at_every_step("killed_archivist", tmp_path, program, "begin")
+    roots = kill_at_every_step(seal, tmp_path, program, "begin")
     assert len(roots) > 2
     for root in roots[:-1]:
         archive = archives.archive_at(root)
@@ -184,7 +183,7 @@ def test_a_kill_while_a_package_is_corrected_costs_nothing_nor_one_while_that_is
     tmp_path: Path, untouched: Archive, what: str, how: str
 ) -> None:
     (former,) = untouched.list()
-    killed = kill_at_every_step("killed_curator", tmp_path / "killed", untouched.root, what, how)
+    killed = kill_at_every_step(correct, tmp_path / "killed", untouched.root, what, how)
     corrected = [is_corrected(place / "arsip", former.id, what) for place in killed]
     assert len(corrected) > 25
     assert corrected == sorted(corrected), "once corrected, corrected"
@@ -194,7 +193,7 @@ def test_a_kill_while_a_package_is_corrected_costs_nothing_nor_one_while_that_is
     if what == "edit" and how != "copies":  # which is put right like renames
         assert len(stopped) == (1 if how == "exchange" else 3)
         for number, left in enumerate(stopped.values()):
-            again += kill_at_every_step("killed_curator", tmp_path / f"settle-{number}", left, "settle", how)
+            again += kill_at_every_step(correct, tmp_path / f"settle-{number}", left, "settle", how)
     for place in again:
         is_corrected(place / "arsip", former.id, what)
     for place in [*killed, *again]:
@@ -215,7 +214,7 @@ def prove_whole(archive: Archive, former: Path, what: str) -> None:
     (package,) = archive.list()
     assert hidden(archive.root) == []
     assert (package.folder / MEDIA).read_bytes() == (former / MEDIA).read_bytes()
-    curate(archive.root, what, DurableFiles())
+    change_package(archive.root, what, DurableFiles())
     (package,) = archive.list()
     assert archive.verify(package) == []
     history = package.folder / "metadata" / "history"

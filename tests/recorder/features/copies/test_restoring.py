@@ -26,8 +26,7 @@ from tests.support import archives, copies
 from tests.support.archives import snapshot
 from tests.support.copies import EXTRA, Place
 from tests.support.errors import because
-from tests.support.killed_restorer import repair
-from tests.support.killing import kill_at_every_step
+from tests.support.killing import kill_at_every_step, repair, repair_or_prune
 from tests.support.sshd import Sshd
 
 pytestmark = pytest.mark.server
@@ -154,7 +153,7 @@ def test_a_kill_before_every_step_of_a_repair_costs_only_time(
     copies.copy(package, nas)
     copies.flip(package.folder / "data/media/program.mp4", 500)
     before = snapshot(package.folder)
-    roots = kill_at_every_step("killed_restorer", tmp_path, copies.place_of(package), nas.folder, how)
+    roots = kill_at_every_step(repair_or_prune, tmp_path, copies.place_of(package), nas.folder, how)
     assert len(roots) > 15
     for root in roots:
         archive = archives.archive_at(root)
@@ -320,7 +319,7 @@ def test_what_a_stopped_prune_has_left_is_pruned(archive: Archive, large: Packag
 def test_a_killed_prune_leaves_a_package_with_its_addresses(tmp_path: Path, program: Path, nas: Place) -> None:
     package = copies.large_package(archives.archive_at(tmp_path / "asal"), program, 100_000)
     copies.copy(package, nas)
-    roots = kill_at_every_step("killed_restorer", tmp_path, copies.place_of(package), nas.folder, "prune")
+    roots = kill_at_every_step(repair_or_prune, tmp_path, copies.place_of(package), nas.folder, "prune")
     assert len(roots) > 4
     states = []
     for root in roots:

@@ -30,7 +30,7 @@ from recorder.recovery.recover import Recovery, RecoveryState
 from recorder.recovery.unfinished import find_unfinished
 from tests.support import archives, dossiers
 from tests.support.archives import REQUEST_SCHEMA
-from tests.support.killing import kill_at_every_step
+from tests.support.killing import kill_at_every_step, seal
 from tests.support.simulated import SimulatedClock
 from tests.support.waiting import wait_for
 
@@ -231,7 +231,7 @@ def test_a_session_that_recorded_nothing_is_discarded_with_its_letters(archive: 
 
 
 def test_a_kill_at_any_step_of_sealing_costs_the_package_no_letter(tmp_path: Path, program: Path) -> None:
-    roots = kill_at_every_step("killed_archivist", tmp_path, program, "request")
+    roots = kill_at_every_step(seal, tmp_path, program, "request")
     assert len(roots) > 30
     for root in roots:
         archive = archives.archive_at(root)

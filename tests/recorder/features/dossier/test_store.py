@@ -21,7 +21,7 @@ from recorder.package.request import LETTERS, RecordedSession
 from tests.support import dossiers
 from tests.support.dossiers import ID, LARGEST, PDF, RECEIVED, UUID, at, made, picture
 from tests.support.errors import because
-from tests.support.killing import kill_at_every_step
+from tests.support.killing import keep_request, kill_at_every_step
 
 LATER = RECEIVED + timedelta(hours=1)
 
@@ -157,7 +157,7 @@ def test_the_folders_above_are_on_the_disk_before_a_dossier_is(tmp_path: Path) -
 
 
 def test_a_kill_while_a_dossier_is_made_leaves_all_of_it_or_nothing(tmp_path: Path) -> None:
-    roots = kill_at_every_step("killed_clerk", tmp_path, "make")
+    roots = kill_at_every_step(keep_request, tmp_path, "make")
     assert len(roots) > 8
     counts = []
     for root in roots:
@@ -170,7 +170,7 @@ def test_a_kill_while_a_dossier_is_made_leaves_all_of_it_or_nothing(tmp_path: Pa
 
 
 def test_a_kill_while_a_dossier_is_changed_leaves_it_as_it_was_or_as_it_should_be(tmp_path: Path) -> None:
-    roots = kill_at_every_step("killed_clerk", tmp_path, "change")
+    roots = kill_at_every_step(keep_request, tmp_path, "change")
     assert len(roots) > 8
     counts = []
     for root in roots:
