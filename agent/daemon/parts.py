@@ -112,7 +112,7 @@ class Parts:
             run.task.start()
 
     def standing(self) -> list[str]:
-        """Return the names of parts that hang (no beat for MOVES_S)."""
+        """Return the names of parts that hang (no beat for HANGS_AFTER_S)."""
         since_ns = self.clock.now_ns() - int(HANGS_AFTER_S * NANOSECONDS)
         return [run.part.name for run in self._runs if run.task.is_alive and run.moves_until_ns < since_ns]
 

@@ -142,7 +142,7 @@ def _filled(said: LocalizedText, kind: str, subject: str) -> LocalizedText:
     return LocalizedText(*(text.format(subject=name) for text, name in zip(said, names, strict=True)))
 
 
-type Key = tuple[str, str, str]  # session, trouble (`trouble_of`) and subject
+type Key = tuple[str, str, str]  # session, trouble (`trouble_key`) and subject
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="alarm"):
