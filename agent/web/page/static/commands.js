@@ -1,8 +1,8 @@
 // What the operator does to a session: start, stop, layouts, marks, mute.
 
-import { ask, complain, doing, once } from "./api.js";
+import { ask, doing, once } from "./api.js";
 import { stop } from "./bar.js";
-import { el, keep, make, onSubmit, press, say } from "./dom.js";
+import { el, keep, make, onSubmit, say } from "./dom.js";
 import { records } from "./light.js";
 import { live } from "./live.js";
 import { chosen } from "./sources.js";
@@ -22,26 +22,22 @@ function wish(armOnly) {
   return asked;
 }
 
-async function begin(button, asked) {
+async function begin(asked) {
   say(el("busy"), t("start.busy"));
-  button.disabled = true;
-  el("errors").replaceChildren();
   try {
     await ask("POST", "/sessions", asked, once());
     el("new").reset();
     isBegunHere = true;
-  } catch (error) {
-    complain(error, ...(error.code === "speakers" ? [all(button, asked)] : []));
   } finally {
-    button.disabled = false;
     say(el("busy"), "");
   }
 }
 
-/** Return a button that streams the session all the same, though the speakers refuse. */
-const all = (button, asked) => press(t("consent.although"), () => begin(button, { ...asked, although_refused: true }));
-
-onSubmit(el("new"), (button) => begin(button ?? el("record"), wish(button === el("arm"))));
+onSubmit(el("new"), (submitter) => {
+  const button = submitter ?? el("record");
+  const asked = wish(button === el("arm"));
+  return doing(button, () => begin(asked), () => begin({ ...asked, although_refused: true }));
+});
 // Another language loads the page anew; what was typed stays.
 el("new-title").value = sessionStorage.getItem("title") ?? "";
 addEventListener("pagehide", () => sessionStorage.setItem("title", el("new-title").value));
