@@ -1,7 +1,8 @@
 """What the daemon takes: `python -m tests.bench.daemon [SECONDS]` starts it with a page, alarms and a schedule.
 
 Printed are the CPU until it is ready, of several starts; then, with nobody looking at it, its CPU for so many seconds,
-and its memory. Last comes the CPU of its preview of an idle room with a 720p30 MJPEG camera; a film stands for it.
+and its memory. Then comes the CPU of its preview of an idle room with a 720p30 MJPEG camera; a film stands for it. Last
+is the first run on a new PC, in a browser.
 """
 
 import contextlib
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+from playwright.sync_api import expect
 
 from recorder.running.runtime_directory import RUNTIME_VARIABLE as RUNTIME
 from tests.support import browser, command, media
@@ -86,6 +88,7 @@ def main() -> None:
             print(f"at rest: {(cpu_s(pid) - before) / seconds * 100:.2f} % of a core over {seconds:.0f} s")
             print(f"memory: {psutil.Process(pid).memory_info().rss / 1e6:.1f} MB")
         print(f"preview: {preview(Path(folder), seconds) / seconds * 100:.1f} % of a core")
+        print(f"first run: {first_run(Path(folder) / 'new'):.1f} s, with a recording of 2 s")
 
 
 def preview(home: Path, seconds: float) -> float:
@@ -102,6 +105,28 @@ def preview(home: Path, seconds: float) -> float:
             assert room.part.want() is not None
             time.sleep(0.5)
         return cpu_s(recorder) - before
+
+
+def first_run(home: Path) -> float:
+    """Return the seconds from the first page of a new PC to its recording in the archive: a mouse, and no typing."""
+    room = Room(home)
+    home.mkdir()
+    room.configure("[web]\nport = 0\n")
+    with command.running(home, "serve", "--json") as daemon, browser.chromium() as chromium:
+        served = browser.Served(room, daemon, browser.place(daemon.runtime, daemon.pid), daemon.runtime)
+        with browser.visit(chromium, served) as visit:
+            began, page = time.monotonic(), visit.open()
+            for key in ("skip", "skip", "next", "skip", "skip", "session"):
+                page.locator(".step").get_by_role("link", name=browser.say(f"setup.{key}"), exact=True).click()
+            page.get_by_label(browser.say("start.practice"), exact=True).check()
+            browser.press(page, "start.record")
+            expect(browser.light(page)).to_contain_text(browser.say("light.recording"))
+            page.wait_for_timeout(2000)
+            browser.press(page, "stop.button")
+            browser.press(page, "stop.confirm")
+            page.get_by_role("link", name=browser.say("sealed.open"), exact=True).click()
+            expect(page.locator("video")).to_be_visible()
+            return time.monotonic() - began
 
 
 if __name__ == "__main__":
