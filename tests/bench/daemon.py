@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 from playwright.sync_api import expect
 
+from agent.web.page.pages import STEPS
 from recorder.running.runtime_directory import RUNTIME_VARIABLE as RUNTIME
 from tests.support import browser, command, media
 from tests.support.previewed import Previewed
@@ -116,8 +117,9 @@ def first_run(home: Path) -> float:
         served = browser.Served(room, daemon, browser.place(daemon.runtime, daemon.pid), daemon.runtime)
         with browser.visit(chromium, served) as visit:
             began, page = time.monotonic(), visit.open()
-            for key in ("skip", "skip", "next", "skip", "skip", "session"):
-                page.locator(".step").get_by_role("link", name=browser.say(f"setup.{key}"), exact=True).click()
+            for step, way in zip(STEPS, ("skip", "skip", "next", "skip", "skip", "session"), strict=True):
+                link = page.locator(f"[data-step={step}]").get_by_role("link", name=browser.say(f"setup.{way}"))
+                link.click()
             page.get_by_label(browser.say("start.practice"), exact=True).check()
             browser.press(page, "start.record")
             expect(browser.light(page)).to_contain_text(browser.say("light.recording"))
