@@ -1,5 +1,6 @@
 """Checks run side by side, never beside what would disturb them, none can hang the whole; what each finds."""
 
+import re
 import threading
 import time
 from collections import Counter
@@ -92,6 +93,7 @@ def test_it_says_in_both_languages_what_it_is_and_what_it_may_find(name: str) ->
         assert all(reason), code
         assert all(advice) or not any(advice), code
         assert all(for_it) or not any(for_it), code
+        assert not re.search(r"`|--|\b(liput|sudo|systemctl|timedatectl)\b", " ".join((*reason, *advice))), "is for IT"
         assert verdict in (CheckVerdict.OK, CheckVerdict.UNCHECKED) or all(advice), f"{code} does not say what to do"
 
 
