@@ -54,6 +54,7 @@ def log_run(checked: CheckRun, settings: Settings) -> None:
                 check=result.name,
                 verdict=str(result.verdict),
                 code=result.code,
+                text=dict(zip(WRITTEN, result.reason, strict=True)),
                 measured=dict(result.measured),
             )
 

@@ -141,7 +141,7 @@ class ComputerSampler:
         self._is_first = False
         self._record(PC, LogKind.SAMPLE, level=LogLevel.DEBUG, **msgspec.to_builtins(sample))
         for key, fault, bad, is_well in sample_findings(sample, self._folders):
-            advice, ended = _ADVICE_AND_END[fault]
+            advice, ended = PC_FAULTS[fault]
             if bad and key not in self._began_ns:
                 self._began_ns[key] = self._clock.now_ns()
                 self._record_finding(LogKind.DEGRADED, LogLevel.WARN, bad, fault, advice=advice)
@@ -164,13 +164,13 @@ class ComputerSampler:
         self._failed = True
 
 
-_ADVICE_AND_END = {
+PC_FAULTS = {
     "low-memory": ("Close other programs before a session.", "enough memory is free again"),
     "busy-processor": ("Close other programs, or record with a smaller profile.", "the processor has time again"),
     "on-battery": ("Plug in the PC's power supply.", "the PC is plugged in again"),
     "low-disk": ("Copy old sessions to another disk, and remove them here.", "enough of the disk is free again"),
 }
-"""The advice when each fault begins, and the sentence when it ends."""
+"""Of each fault of the PC: the advice when it begins, and the sentence when it ends."""
 
 
 def throttle_count(sys: Path = SYS) -> int | None:

@@ -118,8 +118,7 @@ def first_run(home: Path) -> float:
         with browser.visit(chromium, served) as visit:
             began, page = time.monotonic(), visit.open()
             for step, way in zip(STEPS, ("skip", "skip", "next", "skip", "skip", "session"), strict=True):
-                link = page.locator(f"[data-step={step}]").get_by_role("link", name=browser.say(f"setup.{way}"))
-                link.click()
+                page.locator(f"[data-step={step}]").get_by_role("link", name=browser.say(f"setup.{way}")).click()
             page.get_by_label(browser.say("start.practice"), exact=True).check()
             browser.press(page, "start.record")
             expect(browser.light(page)).to_contain_text(browser.say("light.recording"))

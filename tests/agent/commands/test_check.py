@@ -32,6 +32,7 @@ def test_ticked_off_is_well_and_the_rest_says_what_to_do(room: Room) -> None:
     log = map(json.loads, liput(room.home, "health", "--level", "debug", "--json").stdout.splitlines())
     (line,) = [line for line in log if line["detail"].get("check") == "by-hand: cables"]
     assert (line["kind"], line["detail"]["verdict"]) == ("checked", "unchecked")
+    assert line["detail"]["text"] == {language: cables[language]["reason"] for language in ("id", "en")}
     assert done.returncode == (1 if any(check["verdict"] == "failure" for check in document["checks"]) else 0)
 
 

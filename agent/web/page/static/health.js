@@ -3,7 +3,8 @@
 import { ask, complain } from "./api.js";
 import { el, make, onSubmit, say } from "./dom.js";
 import { draw, shape } from "./plot.js";
-import { exactMoment, has, moment, number, t } from "./texts.js";
+import { exactMoment, has, inWords, moment, number, t } from "./texts.js";
+import { checkName } from "./words.js";
 
 const MOST = 500;
 const MOST_EXPORTED = 5000;
@@ -16,7 +17,7 @@ const happened = ({ kind, detail }) => [[`log.kind.${kind}`, kind], detail?.faul
 
 const row = (line) => make("tr", make("td number", exactMoment(line.at)), make("th", { scope: "row" }, line.name || line.device),
   make("td", make(`span badge ${BADGES[line.level]}`, happened(line))),
-  make("td", line.reason));
+  line.detail?.text ? make("td", `${checkName(line.detail.check)}: ${inWords(line.detail.text)}`) : make("td", { lang: "en" }, line.reason));
 
 /** Return the lines of a rate: it ends where the device was closed. */
 function linesOf(rates) {

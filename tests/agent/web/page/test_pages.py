@@ -256,6 +256,7 @@ def health_lines() -> Iterator[HealthLine]:
         yield line(minute, LogKind.SAMPLE, CAMERA, fps=30.0, missing=0, damaged=0)
         yield line(minute, LogKind.SAMPLE, MICROPHONE, overflows=1 if minute == 3 else 0)
     yield line(300, LogKind.DEGRADED, PC, LogLevel.ERROR, fault="low-disk")
+    yield line(290, LogKind.CHECKED, PC, LogLevel.WARN, check="pc: sleep", text={"id": "Bisa tidur", "en": "May sleep"})
 
 
 def write_health_log() -> None:
@@ -281,6 +282,7 @@ def test_the_health_of_each_device_is_plotted_filtered_and_taken_along(here: Her
     assert (min(ys), max(ys)) == (pytest.approx(160 * (1 - 1 / 1.1)), pytest.approx(160 * (1 - 12.5 / 33)))
     assert float(now.split()[-1].split(",")[0]) > 594, "up to now, or the step before"
     assert plots.nth(2).locator("polyline.rate").count() == 0
+    expect(page.locator("#lines")).to_contain_text(f"{say('check.name.pc')}: {say('check.part.sleep')}: Bisa tidur")
     page.get_by_label(say("log.since")).select_option("1h")
     expect(plots).to_have_count(2)
     page.get_by_label(say("log.since")).select_option("1d")

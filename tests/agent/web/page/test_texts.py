@@ -13,6 +13,7 @@ from agent.web.page import texts
 from agent.web.page.pages import Page, all_pages, page_folders
 from config.locale.lookup import LANGUAGES
 from config.settings.layouts import BUILT_IN_LAYOUTS
+from devices.health.computer import PC_FAULTS
 from devices.health.faults import Fault
 from devices.health.log_line import LogKind
 from tests.support.pages import CLI, rows, section
@@ -65,7 +66,7 @@ def test_reasons_of_destinations_checks_layouts_and_the_health_log_have_a_senten
     assert {key.removeprefix("reason.") for key in KEYS if key.startswith("reason.")} == codes
     assert {f"check.name.{check.name}" for check in all_checks()} <= KEYS
     assert {f"layout.{name}" for name in BUILT_IN_LAYOUTS} <= KEYS
-    happened = {f"log.kind.{kind}" for kind in LogKind} | {f"log.fault.{fault}" for fault in Fault}
+    happened = {f"log.kind.{kind}" for kind in LogKind} | {f"log.fault.{fault}" for fault in (*Fault, *PC_FAULTS)}
     assert {key for key in KEYS if key.startswith(("log.kind.", "log.fault."))} == happened
 
 
