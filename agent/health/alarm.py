@@ -31,7 +31,6 @@ FAILED = "session-failed"  # the daemon tells this for a killed session that no 
 DAMAGED = "package-damaged"
 
 SENTENCES = words("alarms")
-INCIDENTS = words("incidents")
 
 END_SENTENCES: Mapping[str, LocalizedText] = {
     "source-lost": WORDS["back"],
@@ -111,7 +110,8 @@ def without_recording(said: LocalizedText, instead: LocalizedText = NO_TEXT) -> 
 
 def incident(kind: str, subject: str) -> LocalizedText:
     """Return the sentence for a past trouble, as "Picture frozen (Podium camera)."; for an unknown kind, its name."""
-    happened = INCIDENTS.get(kind) or INCIDENTS.get(trouble_key(kind)) or LocalizedText(kind, kind)
+    known = words("incidents")
+    happened = known.get(kind) or known.get(trouble_key(kind)) or LocalizedText(kind, kind)
     of_it = LocalizedText(*(f" ({name})" if name else "" for name in subject_name(kind, subject)))
     return LocalizedText(*(f"{text}{name}." for text, name in zip(happened, of_it, strict=True)))
 
