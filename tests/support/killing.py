@@ -34,7 +34,7 @@ from tests.support.simulated import SimulatedClock
 
 LOADED = ("recorder.archive.sealing", "recorder.features.report.page")
 """What is loaded when it is needed first: here once, and not again by each fork, in six times what its work takes."""
-ENVIRONMENT = {"PYTHONWARNINGS": "error", "OPENBLAS_NUM_THREADS": "1"}
+ENVIRONMENT = {"PYTHONWARNINGS": "error", "OPENBLAS_NUM_THREADS": "1"}  # numpy would start a thread: no fork then
 
 
 class Killer:
@@ -151,7 +151,7 @@ def change_package(root: Path, what: str, disk: DurableFiles) -> None:
 
 
 def correct(place: Path, killer: Killer, archive: str, what: str, how: str) -> None:
-    """Do it in a copy of `archive`; `how` says what the file system can do."""
+    """Change the package in a copy of `archive`; `how` says what the file system can do."""
     shutil.copytree(archive, place / "arsip", copy_function=shutil.copyfile)
     killer.armed = True
     change_package(place / "arsip", what, DISKS[how](killer))

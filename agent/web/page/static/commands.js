@@ -36,7 +36,7 @@ async function begin(asked) {
 onSubmit(el("new"), (submitter) => {
   const button = submitter ?? el("record");
   const asked = wish(button === el("arm"));
-  return doing(button, () => begin(asked), () => begin({ ...asked, although_refused: true }));
+  doing(button, () => begin(asked), () => begin({ ...asked, although_refused: true }));
 });
 // Another language loads the page anew; what was typed stays.
 el("new-title").value = sessionStorage.getItem("title") ?? "";
